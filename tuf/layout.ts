@@ -1,0 +1,40 @@
+// Names of objects in the bucket, fixed for ever: a key written by an old release must be found by a new one.
+//
+// Everything lies under `r/{repository}/e{epoch}/`. Only `tuf/timestamp.json` is ever overwritten; every other key is
+// written once: metadata by version, pages by path and digest, blobs by digest and a counter `n`, because a blob's
+// delete is unconditional in an object store and must never be able to hit a file accepted after it.
+
+/** Where one trust chain of one repository lives. A new chain after a lost root is the next epoch. */
+export interface Place {
+  repository: string
+  epoch: number
+}
+
+/** Repository names: one path segment, lower case, no dots, at most 40 characters. */
+export const REPOSITORY_NAME = /^[a-z][a-z0-9-]{0,39}$/
+
+export const bucketPrefix = ({ repository, epoch }: Place): string => `r/${repository}/e${epoch}/`
+
+/** The one mutable object. */
+export const timestampKey = (place: Place): string => `${bucketPrefix(place)}tuf/timestamp.json`
+
+/** `N.role.json`, the TUF name of a versioned metadata file (TUF 1.0.34, 6.2.1). */
+export const metadataKey = (place: Place, version: number, role: string): string =>
+  `${bucketPrefix(place)}tuf/${version}.${role}.json`
+
+/** A page as a target: bound to its path *and* digest, so that no other page's bytes can stand in for it. */
+export const pageKey = (place: Place, path: string, sha256: string): string =>
+  `${bucketPrefix(place)}pages/${hashedName(path, sha256)}`
+
+/** The n-th store of a distribution file's bytes; n counts from 1. */
+export const blobKey = (place: Place, sha256: string, n: number): string => `${bucketPrefix(place)}blobs/${sha256}/${n}`
+
+/** PEP 658 metadata beside its blob. */
+export const blobMetadataKey = (place: Place, sha256: string, n: number): string =>
+  `${blobKey(place, sha256, n)}.metadata`
+
+/** `dir/HASH.name` of a target path (TUF 1.0.34, 6.2.2). */
+export function hashedName(path: string, sha256: string): string {
+  const cut = path.lastIndexOf('/') + 1
+  return `${path.slice(0, cut)}${sha256}.${path.slice(cut)}`
+}
