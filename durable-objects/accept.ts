@@ -1,0 +1,225 @@
+// Accepting files: what `begin` promises and `stage` makes durable. Each runs in one transaction and authorises in it.
+// A refusal writes nothing. (repository, filename, sha256) is the idempotency key: repeating either call is harmless.
+import { FILES_PER_PROJECT_MAX } from '../pypi/limits.ts'
+import { checkFilename, isValidName, normalizeName } from '../pypi/names.ts'
+import { shardOf } from '../tuf/bins.ts'
+import { condemnBlob } from './collection.ts'
+import { beginBlob, blobState, setBlobState } from './ledger/blobs.ts'
+import { setFact } from './ledger/facts.ts'
+import { countFiles, type FileRow, findFile, insertFile, setYanked } from './ledger/files.ts'
+import { appendJournal } from './ledger/journal.ts'
+import { enqueue, pendingChange } from './ledger/queue.ts'
+import { liveRole } from './ledger/roles.ts'
+import { one, run, type Sql } from './ledger/sql.ts'
+import type { Context } from './publication/context.ts'
+import {
+  type BeginAnswer,
+  type BeginRequest,
+  type Refused,
+  refused,
+  type StageRequest,
+  type YankRequest,
+} from './rpc.ts'
+import { type Bearer, bearerOf, mayTouch } from './tokens.ts'
+
+/** Clients cap a bin without a signed length at 2,000,000 bytes (sigstore-java) and more; snapshot rows hold ≤ 2 MB. */
+const BIN_BYTES_MAX = 1_500_000
+/** Bytes one more file adds to its bin: a path of ≤ 255 and ~110 of JSON, digest and length, rounded up. */
+const ENTRY_BYTES_MAX = 400
+
+const SHA256 = /^[0-9a-f]{64}$/
+
+/** Sharded profile, 256 bins: the bin is the first two digits of the project's shard. */
+export const binOfShard = (shard: string): string => `bin-${shard.slice(0, 2)}`
+
+/** What a publication has to reach before the caller can be answered: a queue row, or nothing when all is live. */
+export type Accepted = { ok: true; seq?: number } | Refused
+
+export function begin(ctx: Context, request: BeginRequest): BeginAnswer {
+  const bad = malformed(request)
+  if (bad) return bad
+  const { sql } = ctx
+  const { project, filename, sha256, token } = request
+  const bearer = authoriseUpload(sql, token, project, ctx.now())
+  if ('ok' in bearer) return bearer
+  const known = findFile(sql, project, filename)
+  if (known) return answerKnown(sql, known, sha256)
+  const full = noRoom(sql, project)
+  if (full) return full
+  const n = ctx.storage.transactionSync(() => beginBlob(sql, sha256, ctx.now()))
+  return { ok: true, kind: 'store', epoch: ctx.place.epoch, n }
+}
+
+export function stage(ctx: Context, macKey: Uint8Array, request: StageRequest): Accepted {
+  const bad = malformed(request) ?? malformedStage(request)
+  if (bad) return bad
+  const { sql } = ctx
+  const now = ctx.now()
+  const { project, filename, sha256, size, n, version, release, filetype } = request
+  return ctx.storage.transactionSync(() => {
+    const bearer = authoriseUpload(sql, request.token, project, now)
+    if ('ok' in bearer) return bearer
+    const known = findFile(sql, project, filename)
+    if (known) {
+      const answer = answerKnown(sql, known, sha256)
+      if (!answer.ok) return answer
+      if (known.n !== n && blobState(sql, sha256, n) === 'begun')
+        condemnBlob(ctx, sha256, n, 'a second upload of the same file')
+      return { ok: true, ...waitingFor(sql, project, filename) }
+    }
+    if (blobState(sql, sha256, n) !== 'begun')
+      return refused(
+        'unavailable',
+        503,
+        'The stored bytes of this upload were given up meanwhile; upload the file again.',
+      )
+    const second =
+      filetype === 'sdist' &&
+      one(
+        sql,
+        "SELECT 1 AS x FROM files WHERE project = ? AND release = ? AND filetype = 'sdist' AND state IN ('staged', 'live')",
+        project,
+        release,
+      )
+    if (second)
+      return refused(
+        'invalid',
+        400,
+        `Only one sdist may be uploaded per release: ${project} ${version} has one already.`,
+      )
+    const full = noRoom(sql, project)
+    if (full) return full
+
+    const shard = shardOf(project)
+    const bin = binOfShard(shard)
+    const created = run(
+      sql,
+      'INSERT INTO projects (name, shard, bin, created, owner) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+      project,
+      shard,
+      bin,
+      now,
+      bearer.id,
+    )
+    if (created > 0) setFact(sql, 'listDirty', 1)
+    insertFile(sql, macKey, {
+      project,
+      filename,
+      bin,
+      sha256,
+      size,
+      n,
+      version,
+      release,
+      filetype,
+      uploaded: now,
+      requires_python: request.requiresPython ?? null,
+      metadata_sha256: request.metadata?.sha256 ?? null,
+      metadata_size: request.metadata?.size ?? null,
+      yanked: null,
+    })
+    setBlobState(sql, sha256, n, 'referenced')
+    appendJournal(sql, now, { event: 'accepted', project, filename, sha256, size, n, token: bearer.id })
+    return { ok: true, seq: enqueue(sql, project, filename) }
+  })
+}
+
+/** PEP 592: the page changes, the file stays signed and downloadable. */
+export function yank(ctx: Context, macKey: Uint8Array, request: YankRequest): Accepted {
+  const { sql } = ctx
+  const now = ctx.now()
+  const { project, filename, yanked } = request
+  return ctx.storage.transactionSync(() => {
+    const bearer = bearerOf(sql, request.token, now)
+    if ('ok' in bearer) return bearer
+    if (!mayTouch(bearer, 'yank', project))
+      return refused('forbidden', 403, `The given token isn't allowed to yank files of project '${project}'.`)
+    const row = findFile(sql, project, filename)
+    if (!row || (row.state !== 'live' && row.state !== 'staged'))
+      return refused('missing', 404, `Project '${project}' has no file '${filename}'.`)
+    if (typeof yanked === 'string' && (yanked.length > 500 || !/^[^\p{Cc}]*$/u.test(yanked)))
+      return refused('invalid', 400, 'A yank reason is one line of at most 500 characters.')
+    const value = yanked === false ? null : yanked === true ? '' : yanked
+    if (row.yanked === value) return { ok: true, ...waitingFor(sql, project, filename) }
+    setYanked(sql, macKey, row, value)
+    appendJournal(sql, now, { event: 'yank', project, filename, yanked: value, token: bearer.id })
+    return { ok: true, seq: enqueue(sql, project, filename) }
+  })
+}
+
+function authoriseUpload(sql: Sql, token: string, project: string, now: number): Bearer | Refused {
+  const bearer = bearerOf(sql, token, now)
+  if ('ok' in bearer) return bearer
+  if (!mayTouch(bearer, 'upload', project))
+    return refused('forbidden', 403, `The given token isn't allowed to upload to project '${project}'.`)
+  const exists = one(sql, 'SELECT 1 AS x FROM projects WHERE name = ?', project) !== undefined
+  if (!exists && !mayTouch(bearer, 'create', project))
+    return refused('forbidden', 403, `The given token isn't allowed to create project '${project}'.`)
+  return bearer
+}
+
+function answerKnown(sql: Sql, known: FileRow, sha256: string): Extract<BeginAnswer, { kind: 'duplicate' }> | Refused {
+  const { filename, state } = known
+  if (state === 'deleted')
+    return refused(
+      'conflict',
+      400,
+      `This filename was previously used by a file that has since been deleted (${filename}). Use a different version.`,
+    )
+  if (state === 'quarantined')
+    return refused('conflict', 400, `${filename} is in quarantine: ${known.reason ?? 'ask the operator'}`)
+  if (known.sha256 !== sha256)
+    return refused('conflict', 400, `File already exists ('${filename}', with sha256 hash '${known.sha256}').`)
+  return { ok: true, kind: 'duplicate', visible: pendingChange(sql, known.project, filename) === undefined }
+}
+
+export function waitingFor(sql: Sql, project: string, filename: string): { seq?: number } {
+  const seq = pendingChange(sql, project, filename)
+  return seq === undefined ? {} : { seq }
+}
+
+function noRoom(sql: Sql, project: string): Refused | undefined {
+  if (countFiles(sql, project) >= FILES_PER_PROJECT_MAX)
+    return refused(
+      'invalid',
+      400,
+      `Project '${project}' has ${FILES_PER_PROJECT_MAX} files, the most this index takes.`,
+    )
+  const bin = binOfShard(shardOf(project))
+  const staged = one<{ n: number }>(sql, "SELECT count(*) AS n FROM files WHERE bin = ? AND state = 'staged'", bin)!.n
+  if ((liveRole(sql, bin)?.length ?? 0) + (staged + 1) * ENTRY_BYTES_MAX > BIN_BYTES_MAX)
+    return refused(
+      'invalid',
+      400,
+      `The part of this index that holds '${project}' is full: the operator must add bins.`,
+    )
+  return undefined
+}
+
+function malformed({ project, filename, sha256, token }: BeginRequest): Refused | undefined {
+  if (typeof token !== 'string' || typeof project !== 'string' || typeof filename !== 'string')
+    return refused('invalid', 400, 'The request lacks a token, a project or a file name.')
+  if (!isValidName(project) || normalizeName(project) !== project)
+    return refused('invalid', 400, `'${project}' is not a normalised project name.`)
+  try {
+    checkFilename(filename)
+  } catch (error) {
+    return refused('invalid', 400, error instanceof Error ? error.message : 'The file name is not allowed.')
+  }
+  if (!SHA256.test(sha256)) return refused('invalid', 400, 'The sha256 digest must be 64 lower-case hex digits.')
+  return undefined
+}
+
+function malformedStage(request: StageRequest): Refused | undefined {
+  const { size, n, version, release, filetype, requiresPython, metadata } = request
+  const count = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
+  const good =
+    count(size) &&
+    count(n) &&
+    [version, release].every((text) => typeof text === 'string' && /^[0-9a-z.!+]{1,100}$/.test(text)) &&
+    (filetype === 'bdist_wheel' || filetype === 'sdist') &&
+    (requiresPython === undefined ||
+      (typeof requiresPython === 'string' && /^[\x20-\x7e]{1,500}$/.test(requiresPython))) &&
+    (metadata === undefined || (SHA256.test(metadata.sha256) && count(metadata.size)))
+  return good ? undefined : refused('invalid', 400, 'The description of the file is malformed.')
+}

@@ -1,0 +1,28 @@
+// What the publisher script is given. Checked once here; everywhere else the values have their final types.
+import type { Publisher } from './publisher.ts'
+
+export interface Env {
+  BUCKET: R2Bucket
+  PUBLISHER: DurableObjectNamespace<Publisher>
+  /** ≥ 32 random bytes in base64url; wraps the online keys. Cannot be read back: losing it loses the keys. */
+  WRAPPING_SECRET: string
+  /** Allows the ceremony, and minting until the first admin token exists. */
+  BOOTSTRAP_SECRET: string
+  /** Milliseconds between two flips: R2 takes one write a second on a key; the local emulator has no such limit. */
+  FLIP_INTERVAL_MS: string
+}
+
+export interface Settings {
+  wrappingSecret: string
+  flipIntervalMs: number
+}
+
+/** @throws Error that names the missing setting and the command that sets it. */
+export function readSettings(env: Env): Settings {
+  if (typeof env.WRAPPING_SECRET !== 'string' || env.WRAPPING_SECRET.length < 43)
+    throw new Error('The secret WRAPPING_SECRET is missing or shorter than 32 bytes; `npm run deploy` sets it.')
+  const flipIntervalMs = Number(env.FLIP_INTERVAL_MS)
+  if (!Number.isSafeInteger(flipIntervalMs) || flipIntervalMs < 0)
+    throw new Error('The variable FLIP_INTERVAL_MS must be a whole number of milliseconds (1000 on Cloudflare).')
+  return { wrappingSecret: env.WRAPPING_SECRET, flipIntervalMs }
+}

@@ -1,0 +1,108 @@
+// When things are due. Versions order events; clocks only set dates: a clock that went back never stops signing, and
+// whatever expires later than now + 2 × its life was dated by a clock that ran ahead and is signed again at once.
+import { getFact } from './ledger/facts.ts'
+import { waitingCount } from './ledger/queue.ts'
+import { all, one, type Sql } from './ledger/sql.ts'
+import type { Freshness } from './rpc.ts'
+
+/** The project list may lag the pages by up to a minute: it grows with the repository, pages do not. */
+export const LIST_LAG_MS = 60_000
+/** Up to this many projects the list is cheap enough (≈ 60 kB) to follow every publication. */
+export const LIST_AT_ONCE_MAX = 1_000
+/** An upload that began and never staged is given up after a day. */
+export const ORPHAN_MS = 86_400_000
+/** The flight that `stage` starts carries the publication; the alarm is for the crash in between. */
+const RECOVERY_DELAY_MS = 1_000
+/** Back-off of failing passes: 1 s, 2 s, 4 s … at most a minute, so that the loop outlives any outage. */
+const BACKOFF_MAX_MS = 60_000
+/** After a timestamp has expired everywhere, a cache may still serve it: one hour more. */
+const CACHE_GRACE_MS = 3_600_000
+
+export const isFreshness = (value: unknown): value is Freshness =>
+  typeof value === 'object' &&
+  value !== null &&
+  (['timestampSeconds', 'snapshotSeconds', 'binSeconds', 'tickSeconds'] as const).every((field) => {
+    const seconds = (value as Record<string, unknown>)[field]
+    return Number.isSafeInteger(seconds) && (seconds as number) >= 1 && (seconds as number) <= 366 * 86_400
+  })
+
+export const freshnessOf = (sql: Sql): Freshness => JSON.parse(getFact(sql, 'freshness')!) as Freshness
+
+/** Online roles' life in milliseconds. */
+export function lifeOf(freshness: Freshness, role: string): number {
+  if (role === 'timestamp') return freshness.timestampSeconds * 1000
+  return (role === 'snapshot' ? freshness.snapshotSeconds : freshness.binSeconds) * 1000
+}
+
+/** True when less than half the life is left, or more than twice of it. */
+export const isDue = (expires: number, life: number, now: number): boolean =>
+  expires - now < life / 2 || expires - now > 2 * life
+
+/** How long what a publication replaced stays in the bucket: longer than any client or cache can name it. */
+export const graceMs = (freshness: Freshness): number => freshness.timestampSeconds * 1000 + CACHE_GRACE_MS
+
+/** Online roles but timestamp that have to be signed again, soonest first. */
+export function dueRoles(sql: Sql, freshness: Freshness, now: number): string[] {
+  const rows = all<{ name: string; expires: number }>(
+    sql,
+    "SELECT name, expires FROM roles WHERE version IS NOT NULL AND name NOT IN ('root', 'targets', 'bins', 'timestamp') ORDER BY expires",
+  )
+  return rows.filter((row) => isDue(row.expires, lifeOf(freshness, row.name), now)).map((row) => row.name)
+}
+
+export function tickDue(sql: Sql, freshness: Freshness, now: number): boolean {
+  const live = one<{ expires: number }>(
+    sql,
+    "SELECT expires FROM roles WHERE name = 'timestamp' AND version IS NOT NULL",
+  )
+  if (!live) return false
+  const life = lifeOf(freshness, 'timestamp')
+  const signed = live.expires - life
+  return signed + freshness.tickSeconds * 1000 <= now || isDue(live.expires, life, now)
+}
+
+export const listDue = (sql: Sql, now: number): boolean =>
+  getFact(sql, 'listDirty') === 1 &&
+  ((getFact(sql, 'listedAt') ?? 0) + LIST_LAG_MS <= now ||
+    (getFact(sql, 'listedAt') ?? 0) > now ||
+    one<{ n: number }>(sql, 'SELECT count(*) AS n FROM (SELECT 1 FROM projects LIMIT ?)', LIST_AT_ONCE_MAX + 1)!.n <=
+      LIST_AT_ONCE_MAX)
+
+/**
+ * The next moment (Unix milliseconds) at which this object has to act, or null when only a person can. Computed from
+ * the tables in the transaction that changes them, so that no change can erase the alarm of another.
+ */
+export function nextAlarm(sql: Sql, now: number): number | null {
+  if (getFact(sql, 'state') !== 'live' || getFact(sql, 'halted') !== undefined) return null
+  const freshness = freshnessOf(sql)
+  const failures = getFact(sql, 'failures') ?? 0
+  const times: number[] = []
+  const open = one(sql, "SELECT 1 AS x FROM publications WHERE state = 'open'") !== undefined
+  if (open || waitingCount(sql) > 0) times.push(now + RECOVERY_DELAY_MS)
+  const timestamp = one<{ expires: number }>(
+    sql,
+    "SELECT expires FROM roles WHERE name = 'timestamp' AND version IS NOT NULL",
+  )
+  if (!timestamp) times.push(now + RECOVERY_DELAY_MS)
+  else {
+    const life = lifeOf(freshness, 'timestamp')
+    times.push(Math.min(timestamp.expires - life + freshness.tickSeconds * 1000, timestamp.expires - life / 2))
+  }
+  const soonest = (condition: string, life: number) => {
+    const row = one<{ expires: number | null }>(
+      sql,
+      `SELECT min(expires) AS expires FROM roles WHERE version IS NOT NULL AND ${condition}`,
+    )
+    if (row?.expires) times.push(row.expires - life / 2)
+  }
+  soonest("name = 'snapshot'", freshness.snapshotSeconds * 1000)
+  soonest("name NOT IN ('root', 'targets', 'bins', 'timestamp', 'snapshot')", freshness.binSeconds * 1000)
+  if (getFact(sql, 'listDirty') === 1) times.push((getFact(sql, 'listedAt') ?? 0) + LIST_LAG_MS)
+  const garbage = one<{ at: number | null }>(sql, 'SELECT min(not_before) AS at FROM garbage')?.at
+  if (garbage) times.push(garbage)
+  const orphan = one<{ at: number | null }>(sql, "SELECT min(created) AS at FROM blobs WHERE state = 'begun'")?.at
+  if (orphan) times.push(orphan + ORPHAN_MS)
+  const soonestTime = Math.min(...times)
+  const backoff = failures === 0 ? 0 : Math.min(1000 * 2 ** (failures - 1), BACKOFF_MAX_MS)
+  return Math.max(soonestTime, now + backoff)
+}

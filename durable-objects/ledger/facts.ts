@@ -1,0 +1,53 @@
+// Single values of the ledger by name. Every name it may hold is listed here with its meaning.
+import { one, run, type Sql } from './sql.ts'
+
+interface FactTypes {
+  schema: number
+  repository: string
+  epoch: number
+  /** Random, made with the ledger: binds wrapped keys and row MACs to this ledger. */
+  repositoryId: string
+  /** Tells at load whether WRAPPING_SECRET is the one the keys were wrapped with. */
+  wrappingCheck: string
+  state: 'keys' | 'live'
+  /** One sentence; its presence stops all signing. */
+  halted: string
+  freshness: string
+  development: number
+  /** Last seen `timestamp.json` that was ours: etag and version. */
+  pointerEtag: string
+  pointerVersion: number
+  /** Unix milliseconds of the last flip. */
+  flippedAt: number
+  /** Unix milliseconds when the project list was last rendered. */
+  listedAt: number
+  /** 1 while the project list lacks a change. */
+  listDirty: number
+  /** JSON array of the times (ms) of foreign writes in the last hour. */
+  foreignWrites: string
+  /** Why the last pass failed; gone after a good one. */
+  lastError: string
+  /** Failed passes in a row, for the back-off. */
+  failures: number
+}
+
+export type Fact = keyof FactTypes
+
+export function getFact<F extends Fact>(sql: Sql, name: F): FactTypes[F] | undefined {
+  return one<{ value: string | number }>(sql, 'SELECT value FROM facts WHERE name = ?', name)?.value as
+    | FactTypes[F]
+    | undefined
+}
+
+export function setFact<F extends Fact>(sql: Sql, name: F, value: FactTypes[F]): void {
+  run(
+    sql,
+    'INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+    name,
+    value,
+  )
+}
+
+export function clearFact(sql: Sql, name: Fact): void {
+  run(sql, 'DELETE FROM facts WHERE name = ?', name)
+}

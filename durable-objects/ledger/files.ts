@@ -1,0 +1,118 @@
+// Accepted files: one row each, with a MAC made when the file was accepted (or its yank changed). A row whose MAC does
+// not hold was written by somebody else; it is never signed, and the plan puts it into quarantine by name.
+import { hmac } from '@noble/hashes/hmac.js'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { utf8ToBytes } from '@noble/hashes/utils.js'
+import { timingSafeEqual } from '../../tuf/digest.ts'
+import { all, one, run, type Sql } from './sql.ts'
+
+export type FileState = 'staged' | 'live' | 'deleted' | 'quarantined'
+
+export interface FileFacts {
+  project: string
+  filename: string
+  bin: string
+  sha256: string
+  size: number
+  n: number
+  version: string
+  /** The version without trailing zeros: 1.0 and 1.0.0 are one release (PEP 440). */
+  release: string
+  filetype: string
+  /** Unix milliseconds. */
+  uploaded: number
+  requires_python: string | null
+  metadata_sha256: string | null
+  metadata_size: number | null
+  /** Null: not yanked. Empty: yanked without a reason. */
+  yanked: string | null
+}
+
+export interface FileRow extends FileFacts, Record<string, string | number | null | ArrayBuffer> {
+  state: FileState
+  reason: string | null
+  mac: ArrayBuffer
+}
+
+/** Lengths before values: no two different rows give the same message. */
+export function fileMac(key: Uint8Array, file: FileFacts): Uint8Array {
+  const parts = [
+    file.project,
+    file.filename,
+    file.bin,
+    file.sha256,
+    file.size,
+    file.n,
+    file.version,
+    file.release,
+    file.filetype,
+    file.uploaded,
+    file.requires_python,
+    file.metadata_sha256,
+    file.metadata_size,
+    file.yanked,
+  ].map((value) => (value === null ? '-' : `${String(value).length}:${value}`))
+  return hmac(sha256, key, utf8ToBytes(parts.join('|')))
+}
+
+export const macHolds = (key: Uint8Array, row: FileRow): boolean =>
+  timingSafeEqual(fileMac(key, row), new Uint8Array(row.mac))
+
+export const findFile = (sql: Sql, project: string, filename: string): FileRow | undefined =>
+  one<FileRow>(sql, 'SELECT * FROM files WHERE project = ? AND filename = ?', project, filename)
+
+export const filesOfProject = (sql: Sql, project: string): FileRow[] =>
+  all<FileRow>(sql, "SELECT * FROM files WHERE project = ? AND state IN ('staged', 'live')", project)
+
+export const filesOfBin = (sql: Sql, bin: string): FileRow[] =>
+  all<FileRow>(sql, "SELECT * FROM files WHERE bin = ? AND state IN ('staged', 'live')", bin)
+
+export const countFiles = (sql: Sql, project: string): number =>
+  one<{ n: number }>(sql, 'SELECT count(*) AS n FROM files WHERE project = ?', project)!.n
+
+export function insertFile(sql: Sql, key: Uint8Array, file: FileFacts): void {
+  run(
+    sql,
+    `INSERT INTO files (project, filename, bin, sha256, size, n, version, release, filetype, uploaded,
+       requires_python, metadata_sha256, metadata_size, yanked, state, mac)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'staged', ?)`,
+    file.project,
+    file.filename,
+    file.bin,
+    file.sha256,
+    file.size,
+    file.n,
+    file.version,
+    file.release,
+    file.filetype,
+    file.uploaded,
+    file.requires_python,
+    file.metadata_sha256,
+    file.metadata_size,
+    file.yanked,
+    fileMac(key, file),
+  )
+}
+
+/** Yank is a fact a reader sees, so the MAC is made anew. */
+export function setYanked(sql: Sql, key: Uint8Array, row: FileRow, yanked: string | null): void {
+  run(
+    sql,
+    'UPDATE files SET yanked = ?, mac = ? WHERE project = ? AND filename = ?',
+    yanked,
+    fileMac(key, { ...row, yanked }),
+    row.project,
+    row.filename,
+  )
+}
+
+export function setFileState(sql: Sql, project: string, filename: string, state: FileState, reason?: string): void {
+  run(
+    sql,
+    'UPDATE files SET state = ?, reason = ? WHERE project = ? AND filename = ?',
+    state,
+    reason ?? null,
+    project,
+    filename,
+  )
+}

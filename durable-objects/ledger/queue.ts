@@ -1,0 +1,55 @@
+// What still has to be published: one row a change, in the order of acceptance. A row without a publication waits;
+// one with a publication is part of it and goes when it is live, or waits again when it is superseded.
+import { all, one, run, type Sql } from './sql.ts'
+
+export function enqueue(sql: Sql, project: string, filename: string): number {
+  return one<{ seq: number }>(
+    sql,
+    'INSERT INTO queue (project, filename) VALUES (?, ?) RETURNING seq',
+    project,
+    filename,
+  )!.seq
+}
+
+export const waitingCount = (sql: Sql): number =>
+  one<{ n: number }>(sql, 'SELECT count(*) AS n FROM queue WHERE publication IS NULL')!.n
+
+/** Projects with a waiting change, oldest change first. */
+export const waitingProjects = (sql: Sql, limit: number): { project: string; bin: string; seq: number }[] =>
+  all(
+    sql,
+    `SELECT q.project AS project, p.bin AS bin, max(q.seq) AS seq FROM queue q JOIN projects p ON p.name = q.project
+     WHERE q.publication IS NULL GROUP BY q.project ORDER BY min(q.seq) LIMIT ?`,
+    limit,
+  )
+
+/** Everything accepted for the project up to `seq` is now part of the publication. */
+export function assignToPublication(sql: Sql, project: string, seq: number, publication: number): void {
+  run(
+    sql,
+    'UPDATE queue SET publication = ? WHERE project = ? AND seq <= ? AND publication IS NULL',
+    publication,
+    project,
+    seq,
+  )
+}
+
+export const changesOf = (sql: Sql, publication: number): { seq: number; project: string; filename: string }[] =>
+  all(sql, 'SELECT seq, project, filename FROM queue WHERE publication = ?', publication)
+
+/** Highest waiting or assigned change of a file, or undefined when all of it is live. */
+export const pendingChange = (sql: Sql, project: string, filename: string): number | undefined =>
+  one<{ seq: number | null }>(
+    sql,
+    'SELECT max(seq) AS seq FROM queue WHERE project = ? AND filename = ?',
+    project,
+    filename,
+  )?.seq ?? undefined
+
+export function dropChanges(sql: Sql, publication: number): void {
+  run(sql, 'DELETE FROM queue WHERE publication = ?', publication)
+}
+
+export function returnChanges(sql: Sql, publication: number): void {
+  run(sql, 'UPDATE queue SET publication = NULL WHERE publication = ?', publication)
+}

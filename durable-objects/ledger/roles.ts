@@ -1,0 +1,47 @@
+// Every role's numbers. `highest` counts all numbers ever signed and only rises; the rest describes the live file.
+import { all, one, run, type Sql } from './sql.ts'
+
+export interface LiveRole extends Record<string, string | number | null> {
+  name: string
+  version: number
+  sha256: string
+  length: number
+  /** Unix milliseconds. */
+  expires: number
+}
+
+export const highestVersion = (sql: Sql, name: string): number =>
+  one<{ highest: number }>(sql, 'SELECT highest FROM roles WHERE name = ?', name)?.highest ?? 0
+
+/** A number is burned in the transaction that stores the bytes signed under it. */
+export function burnVersion(sql: Sql, name: string, version: number): void {
+  run(
+    sql,
+    'INSERT INTO roles (name, highest) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET highest = max(highest, excluded.highest)',
+    name,
+    version,
+  )
+}
+
+export function setLiveRole(sql: Sql, role: LiveRole): void {
+  run(
+    sql,
+    `INSERT INTO roles (name, highest, version, sha256, length, expires) VALUES (?1, ?2, ?2, ?3, ?4, ?5)
+     ON CONFLICT (name) DO UPDATE SET highest = max(highest, ?2), version = ?2, sha256 = ?3, length = ?4, expires = ?5`,
+    role.name,
+    role.version,
+    role.sha256,
+    role.length,
+    role.expires,
+  )
+}
+
+export const liveRole = (sql: Sql, name: string): LiveRole | undefined =>
+  one<LiveRole>(
+    sql,
+    'SELECT name, version, sha256, length, expires FROM roles WHERE name = ? AND version IS NOT NULL',
+    name,
+  )
+
+export const liveRoles = (sql: Sql): LiveRole[] =>
+  all<LiveRole>(sql, 'SELECT name, version, sha256, length, expires FROM roles WHERE version IS NOT NULL')

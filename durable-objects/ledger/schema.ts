@@ -1,0 +1,106 @@
+// The ledger's tables. The ledger is the only source for signing; what the bucket holds never is.
+//
+// Invariants between the parts:
+// - roles.highest never falls and counts every number ever signed, live or not: a version names the same bytes for ever.
+// - A publication is open, live or superseded. At most one is open; its objects' bytes are rows here until it ends.
+// - A file is staged (accepted, not yet in a live publication), live, deleted or quarantined. Its queue row without a
+//   publication is waiting; with one it shares that publication's fate.
+// - A blob is begun, stored, referenced, condemned or gone; (sha256, n) is never given out twice.
+// - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
+import type { Sql } from './sql.ts'
+
+const VERSION = 1
+
+const TABLES = `
+CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+
+CREATE TABLE online_keys (
+  keyid TEXT PRIMARY KEY, role TEXT NOT NULL, public TEXT NOT NULL,
+  wrapped BLOB NOT NULL, iv BLOB NOT NULL, created INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE offline (
+  role TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, bytes BLOB NOT NULL,
+  PRIMARY KEY (role, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE roles (
+  name TEXT PRIMARY KEY, highest INTEGER NOT NULL,
+  version INTEGER, sha256 TEXT, length INTEGER, expires INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE projects (
+  name TEXT PRIMARY KEY, shard TEXT NOT NULL, bin TEXT NOT NULL, created INTEGER NOT NULL, owner TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE files (
+  project TEXT NOT NULL, filename TEXT NOT NULL, bin TEXT NOT NULL,
+  sha256 TEXT NOT NULL, size INTEGER NOT NULL, n INTEGER NOT NULL,
+  version TEXT NOT NULL, release TEXT NOT NULL, filetype TEXT NOT NULL, uploaded INTEGER NOT NULL,
+  requires_python TEXT, metadata_sha256 TEXT, metadata_size INTEGER,
+  yanked TEXT, state TEXT NOT NULL, reason TEXT, mac BLOB NOT NULL,
+  PRIMARY KEY (project, filename)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX files_by_bin ON files (bin);
+
+CREATE TABLE pages (
+  path TEXT PRIMARY KEY, bin TEXT NOT NULL, sha256 TEXT NOT NULL, length INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pages_by_bin ON pages (bin);
+
+CREATE TABLE blobs (
+  sha256 TEXT NOT NULL, n INTEGER NOT NULL, state TEXT NOT NULL, created INTEGER NOT NULL,
+  PRIMARY KEY (sha256, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE queue (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, filename TEXT NOT NULL, publication INTEGER
+) STRICT;
+CREATE INDEX queue_by_project ON queue (project);
+
+CREATE TABLE publications (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, state TEXT NOT NULL, snapshot INTEGER NOT NULL,
+  created INTEGER NOT NULL, half_life INTEGER NOT NULL, reason TEXT
+) STRICT;
+
+CREATE TABLE objects (
+  publication INTEGER NOT NULL, key TEXT NOT NULL, chunk INTEGER NOT NULL,
+  kind TEXT NOT NULL, name TEXT NOT NULL, bin TEXT,
+  version INTEGER, expires INTEGER, sha256 TEXT NOT NULL, length INTEGER NOT NULL, bytes BLOB NOT NULL,
+  PRIMARY KEY (publication, key, chunk)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE timestamps (
+  version INTEGER PRIMARY KEY, bytes BLOB NOT NULL, sha256 TEXT NOT NULL,
+  snapshot INTEGER NOT NULL, publication INTEGER, signed INTEGER NOT NULL, expires INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE garbage (
+  key TEXT PRIMARY KEY, not_before INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX garbage_by_time ON garbage (not_before);
+
+CREATE TABLE tokens (
+  id TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, name TEXT NOT NULL, scopes TEXT NOT NULL, projects TEXT,
+  created INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE journal (
+  seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, event TEXT NOT NULL, hash TEXT NOT NULL
+) STRICT;
+`
+
+/** Makes the tables on first use. Bounded work, no I/O beyond the object's own database, so the constructor may call it. */
+export function createTables(sql: Sql): void {
+  const known = sql.exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'facts'").toArray()
+  if (known.length === 0) {
+    sql.exec(TABLES)
+    sql.exec('INSERT INTO facts (name, value) VALUES (?, ?)', 'schema', VERSION)
+    return
+  }
+  const [row] = sql.exec<{ value: number }>("SELECT value FROM facts WHERE name = 'schema'").toArray()
+  if (row?.value !== VERSION)
+    throw new Error(
+      `The ledger has schema ${row?.value}, this release knows ${VERSION}: deploy the newer release again.`,
+    )
+}

@@ -1,0 +1,122 @@
+// Step 4, apply: puts the stored bytes, put-if-absent, at most six at a time (platform limit on open connections).
+// Every put may be repeated: "absent" lost with equal bytes is success. Other bytes under a version's name burn that
+// number; under a page's name, which its digest fixes, they can only be damage and are replaced.
+import { sha256Hex } from '../../tuf/digest.ts'
+import { blobKey } from '../../tuf/layout.ts'
+import { parseSnapshot, parseTargets } from '../../tuf/metadata.ts'
+import { verifySignature } from '../../tuf/verify.ts'
+import { findFile } from '../ledger/files.ts'
+import { objectBytes, objectsOf, type Publication } from '../ledger/publications.ts'
+import { changesOf } from '../ledger/queue.ts'
+import { type Context, Halt, RetryableFault } from './context.ts'
+
+/** Simultaneous open connections of one Worker invocation (Cloudflare limit). */
+const CONNECTIONS = 6
+/** Azul's figures: three repeats bridge a busy bucket, more only delay the back-off of the whole pass. */
+const RETRY_DELAYS_MS = [100, 200, 400]
+
+export type ApplyResult =
+  | { ok: true }
+  /** The publication cannot go out as it is; the file that is at fault, if one is. */
+  | { ok: false; reason: string; poison?: { project: string; filename: string } }
+
+export async function applyPublication(
+  ctx: Context,
+  publication: Publication,
+  between: () => Promise<void>,
+): Promise<ApplyResult> {
+  const missing = await checkBlobs(ctx, publication)
+  if (missing) return missing
+  const objects = objectsOf(ctx.sql, publication.id)
+  const snapshot = objects.filter((object) => object.name === 'snapshot')
+  const others = objects.filter((object) => object.name !== 'snapshot')
+  let failure: ApplyResult = { ok: true }
+  const lane = async () => {
+    for (let object = others.pop(); object && failure.ok; object = others.pop()) {
+      const result = await putImmutable(ctx, publication.id, object)
+      if (!result.ok) failure = result
+      await between()
+    }
+  }
+  await Promise.all(Array.from({ length: CONNECTIONS }, lane))
+  if (failure.ok && snapshot[0]) failure = await putImmutable(ctx, publication.id, snapshot[0])
+  return failure
+}
+
+type ObjectHead = ReturnType<typeof objectsOf>[number]
+
+async function putImmutable(ctx: Context, publication: number, object: ObjectHead): Promise<ApplyResult> {
+  const bytes = objectBytes(ctx.sql, publication, object.key)
+  const httpMetadata = {
+    contentType: object.name.endsWith('.html') ? 'text/html; charset=utf-8' : 'application/json',
+  }
+  const options = { sha256: object.sha256, httpMetadata }
+  const put = await retrying(ctx, () =>
+    ctx.bucket.put(object.key, bytes, { ...options, onlyIf: { etagDoesNotMatch: '*' } }),
+  )
+  if (put !== null) return { ok: true }
+  const found = await retrying(ctx, () => ctx.bucket.get(object.key))
+  if (!found) throw new RetryableFault(`${object.key} was there and is gone.`)
+  const foundBytes = new Uint8Array(await found.arrayBuffer())
+  if ((await sha256Hex(foundBytes)) === object.sha256) return { ok: true }
+  if (object.kind === 'page') {
+    const repaired = await retrying(ctx, () =>
+      ctx.bucket.put(object.key, bytes, { ...options, onlyIf: { etagMatches: found.etag } }),
+    )
+    if (repaired === null) throw new RetryableFault(`${object.key} changed while it was repaired.`)
+    return { ok: true }
+  }
+  if (await signedByUs(ctx, object.name, foundBytes))
+    throw new Halt(
+      `${object.key} carries our signature on bytes this ledger never stored: a second writer or a restored ledger. ` +
+        'Stop the other one, then run `tuf-edge resume --from-public`.',
+    )
+  return { ok: false, reason: `foreign bytes at ${object.key}: the number is burned` }
+}
+
+async function signedByUs(ctx: Context, role: string, bytes: Uint8Array): Promise<boolean> {
+  try {
+    const envelope = role === 'snapshot' ? parseSnapshot(bytes) : parseTargets(bytes)
+    const key = ctx.custody.key(role === 'snapshot' ? 'snapshot' : 'bin')
+    const signature = envelope.signatures.find((entry) => entry.keyid === key.keyid)
+    return signature !== undefined && (await verifySignature(key, envelope.payload, signature.sig))
+  } catch {
+    return false
+  }
+}
+
+/** Every file the publication makes visible for the first time must be in the bucket: one head each. */
+async function checkBlobs(ctx: Context, publication: Publication): Promise<ApplyResult | undefined> {
+  const files = changesOf(ctx.sql, publication.id)
+    .map((change) => findFile(ctx.sql, change.project, change.filename))
+    .filter((file) => file?.state === 'staged')
+  let failure: ApplyResult | undefined
+  const lane = async () => {
+    for (let file = files.pop(); file && !failure; file = files.pop()) {
+      const { project, filename, sha256, size, n } = file
+      const head = await retrying(ctx, () => ctx.bucket.head(blobKey(ctx.place, sha256, n)))
+      if (head?.size !== size)
+        failure = {
+          ok: false,
+          reason: `The bytes of ${filename} are not in the bucket.`,
+          poison: { project, filename },
+        }
+    }
+  }
+  await Promise.all(Array.from({ length: CONNECTIONS }, lane))
+  return failure
+}
+
+/** Repeats an idempotent bucket call; what still fails is retryable by the whole pass. */
+export async function retrying<T>(ctx: Context, call: () => Promise<T>): Promise<T> {
+  for (const delay of [...RETRY_DELAYS_MS, undefined]) {
+    try {
+      return await call()
+    } catch (error) {
+      if (delay === undefined)
+        throw new RetryableFault(`The bucket did not answer: ${error instanceof Error ? error.message : String(error)}`)
+      await ctx.sleep(delay)
+    }
+  }
+  throw new RetryableFault('The bucket did not answer.')
+}

@@ -1,0 +1,40 @@
+// Step 3, commit: one transaction stores the exact bytes and burns their numbers. From here a crash re-applies the same
+// bytes; before it, nothing happened. The timestamp is not among them: it is signed at the flip.
+
+import { setFact } from '../ledger/facts.ts'
+import { setFileState } from '../ledger/files.ts'
+import { appendJournal } from '../ledger/journal.ts'
+import { insertObject, insertPublication, openPublication, type Publication } from '../ledger/publications.ts'
+import { assignToPublication, enqueue } from '../ledger/queue.ts'
+import { burnVersion } from '../ledger/roles.ts'
+import type { Context } from './context.ts'
+import type { Plan } from './plan.ts'
+import type { SignedPublication } from './sign.ts'
+
+export function commitPublication(ctx: Context, plan: Plan, signed: SignedPublication): Publication {
+  const { sql } = ctx
+  const now = ctx.now()
+  return ctx.storage.transactionSync(() => {
+    if (openPublication(sql)) throw new Error('A publication is open already: two flights ran at once.')
+    const id = insertPublication(sql, signed.snapshot, now, signed.halfLife)
+    for (const object of signed.objects) {
+      insertObject(sql, id, object)
+      if (object.kind !== 'metadata') continue
+      burnVersion(sql, object.name, object.version!)
+      const { name: role, version, sha256 } = object
+      appendJournal(sql, now, { event: 'signed', role, version, sha256, publication: id })
+    }
+    for (const { project, seq } of plan.projects) assignToPublication(sql, project, seq, id)
+    for (const { project, filename, reason } of plan.quarantine) {
+      setFileState(sql, project, filename, 'quarantined', reason)
+      appendJournal(sql, now, { event: 'quarantined', project, filename, reason })
+      // Its page must lose it too; the page was rendered without it only if its project was planned.
+      if (!plan.projects.some((planned) => planned.project === project)) enqueue(sql, project, filename)
+    }
+    if (plan.list) {
+      setFact(sql, 'listDirty', 0)
+      setFact(sql, 'listedAt', now)
+    }
+    return openPublication(sql)!
+  })
+}

@@ -1,0 +1,104 @@
+// Step 6, finish: one transaction makes the ledger agree with what the flip made public, and hands what was replaced to
+// the collector with its grace. Repeating it is harmless: it happens again after a crash between flip and finish.
+import { metadataKey, pageKey } from '../../tuf/layout.ts'
+import { freshnessOf, graceMs } from '../freshness.ts'
+import { clearFact, setFact } from '../ledger/facts.ts'
+import { findFile, setFileState } from '../ledger/files.ts'
+import { addGarbage } from '../ledger/garbage.ts'
+import { appendJournal } from '../ledger/journal.ts'
+import { endPublication, findPublication, objectsOf } from '../ledger/publications.ts'
+import { changesOf, dropChanges, returnChanges } from '../ledger/queue.ts'
+import { liveRole, setLiveRole } from '../ledger/roles.ts'
+import { one, run } from '../ledger/sql.ts'
+import { pruneTimestamps, type TimestampRow } from '../ledger/timestamps.ts'
+import type { Context } from './context.ts'
+
+/** Queue rows that are live now; their uploaders can be answered. */
+export function finishFlip(ctx: Context, row: TimestampRow, etag: string): number[] {
+  const { sql, place } = ctx
+  const now = ctx.now()
+  return ctx.storage.transactionSync(() => {
+    setFact(sql, 'pointerEtag', etag)
+    setFact(sql, 'pointerVersion', row.version)
+    setFact(sql, 'flippedAt', now)
+    clearFact(sql, 'lastError')
+    clearFact(sql, 'failures')
+    const { version, sha256, expires } = row
+    setLiveRole(sql, { name: 'timestamp', version, sha256, length: row.bytes.byteLength, expires })
+    pruneTimestamps(sql, version)
+    const publication = row.publication === null ? undefined : findPublication(sql, row.publication)
+    if (publication?.state !== 'open') return []
+
+    const notBefore = now + graceMs(freshnessOf(sql))
+    for (const object of objectsOf(sql, publication.id)) {
+      if (object.kind === 'metadata') {
+        const old = liveRole(sql, object.name)
+        if (old) addGarbage(sql, metadataKey(place, old.version, old.name), notBefore, 'metadata', 'replaced')
+        setLiveRole(sql, {
+          name: object.name,
+          version: object.version!,
+          sha256: object.sha256,
+          length: object.length,
+          expires: object.expires!,
+        })
+        continue
+      }
+      const old = one<{ sha256: string }>(sql, 'SELECT sha256 FROM pages WHERE path = ?', object.name)
+      if (old && old.sha256 !== object.sha256)
+        addGarbage(sql, pageKey(place, object.name, old.sha256), notBefore, 'page', 'replaced')
+      // A page that went back to bytes it once had is no garbage any more.
+      run(sql, 'DELETE FROM garbage WHERE key = ?', object.key)
+      run(
+        sql,
+        `INSERT INTO pages (path, bin, sha256, length) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (path) DO UPDATE SET sha256 = ?3, length = ?4`,
+        object.name,
+        object.bin!,
+        object.sha256,
+        object.length,
+      )
+    }
+    const changes = changesOf(sql, publication.id)
+    for (const { project, filename } of changes)
+      if (findFile(sql, project, filename)?.state === 'staged') setFileState(sql, project, filename, 'live')
+    dropChanges(sql, publication.id)
+    endPublication(sql, publication.id, 'live')
+    appendJournal(sql, now, {
+      event: 'live',
+      publication: publication.id,
+      snapshot: publication.snapshot,
+      timestamp: version,
+    })
+    return changes.map((change) => change.seq)
+  })
+}
+
+/** Gives a publication up: its numbers stay burned, its changes wait again, its objects are collected after the grace. */
+export function supersede(
+  ctx: Context,
+  id: number,
+  reason: string,
+  poison?: { project: string; filename: string },
+): void {
+  const { sql } = ctx
+  const now = ctx.now()
+  ctx.storage.transactionSync(() => {
+    const notBefore = now + graceMs(freshnessOf(sql))
+    for (const object of objectsOf(sql, id)) {
+      const current =
+        object.kind === 'page' &&
+        one(sql, 'SELECT 1 AS x FROM pages WHERE path = ? AND sha256 = ?', object.name, object.sha256) !== undefined
+      if (!current) addGarbage(sql, object.key, notBefore, object.kind, 'superseded')
+    }
+    returnChanges(sql, id)
+    endPublication(sql, id, 'superseded', reason)
+    // The list was rendered into a publication that never went out.
+    setFact(sql, 'listDirty', 1)
+    setFact(sql, 'listedAt', 0)
+    appendJournal(sql, now, { event: 'superseded', publication: id, reason })
+    if (poison) {
+      setFileState(sql, poison.project, poison.filename, 'quarantined', reason)
+      appendJournal(sql, now, { event: 'quarantined', ...poison, reason })
+    }
+  })
+}

@@ -1,0 +1,113 @@
+// One pass of the publisher: settles what an earlier one left, publishes what waits, re-signs what is due, collects.
+// Single flight: the object runs one pass at a time, and every step may be run again from the ledger after any crash.
+//
+//   fence → plan → sign → commit → apply → flip → finish     (docs/design/publication.md)
+//
+// While a publication is applied, a tick may flip a new timestamp over the *live* snapshot, so that a slow bucket never
+// lets the timestamp run past its date.
+import { collectGarbage } from '../collection.ts'
+import { freshnessOf, tickDue } from '../freshness.ts'
+import { getFact } from '../ledger/facts.ts'
+import { openPublication, type Publication } from '../ledger/publications.ts'
+import { liveRole } from '../ledger/roles.ts'
+import { all, one } from '../ledger/sql.ts'
+import { applyPublication } from './apply.ts'
+import { commitPublication } from './commit.ts'
+import { type Context, RetryableFault } from './context.ts'
+import { inspectTimestamp, recordForeignWrite } from './fence.ts'
+import { finishFlip, supersede } from './finish.ts'
+import { expectedEtag, flipTimestamp, type SnapshotMeta } from './flip.ts'
+import { makePlan } from './plan.ts'
+import { signPublication } from './sign.ts'
+
+/** Rounds of one pass: each publishes or repairs something. What is left then goes on with the next alarm. */
+const ROUNDS_MAX = 1_000
+
+/** `published` is called with the queue rows that became live, as soon as they are. @throws Halt, RetryableFault */
+export async function runPass(ctx: Context, published: (seqs: number[]) => void): Promise<void> {
+  const macKey = await ctx.custody.macKey()
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    await settle(ctx, published)
+    const publication = openPublication(ctx.sql) ?? (await prepare(ctx, macKey))
+    if (!publication) {
+      if (!tickDue(ctx.sql, freshnessOf(ctx.sql), ctx.now())) break
+      await flip(ctx, liveSnapshot(ctx)!, null, published)
+      continue
+    }
+    if (ctx.now() > publication.half_life) {
+      supersede(ctx, publication.id, 'less than half the life of a role was left before it went out')
+      continue
+    }
+    const applied = await applyPublication(ctx, publication, ticker(ctx, published))
+    if (!applied.ok) supersede(ctx, publication.id, applied.reason, applied.poison)
+    else await flip(ctx, snapshotOf(ctx, publication), publication.id, published)
+  }
+  await collectGarbage(ctx)
+}
+
+/** Plans, signs and commits the next publication, not before the flip interval of the last one is over. */
+async function prepare(ctx: Context, macKey: Uint8Array): Promise<Publication | undefined> {
+  const { sql } = ctx
+  const first = liveRole(sql, 'timestamp') ? undefined : binNamesOf(ctx)
+  if (!makePlan(sql, macKey, ctx.now(), first)) return undefined
+  const since = ctx.now() - (getFact(sql, 'flippedAt') ?? 0)
+  // What is staged during the wait shares the publication, so the plan is made again after it.
+  if (since >= 0 && since < ctx.flipIntervalMs) await ctx.sleep(ctx.flipIntervalMs - since)
+  const plan = makePlan(sql, macKey, ctx.now(), first)
+  return plan && commitPublication(ctx, plan, await signPublication(ctx, plan))
+}
+
+/** The bins that `bins` delegates to: rows made at initialisation, without a live version yet. */
+const binNamesOf = (ctx: Context): string[] =>
+  all<{ name: string }>(
+    ctx.sql,
+    "SELECT name FROM roles WHERE version IS NULL AND name NOT IN ('index', 'snapshot', 'timestamp')",
+  ).map((row) => row.name)
+
+/** Brings ledger and bucket together before anything is written. */
+async function settle(ctx: Context, published: (seqs: number[]) => void): Promise<void> {
+  const found = await inspectTimestamp(ctx)
+  if (found.kind === 'pointer') return
+  if (found.kind === 'ours') {
+    published(finishFlip(ctx, found.row, found.etag))
+    return
+  }
+  recordForeignWrite(ctx, found.why)
+  const live = liveSnapshot(ctx)
+  if (!live) throw new RetryableFault(`timestamp.json is not ours (${found.why}) and nothing is live yet.`)
+  const result = await flipTimestamp(ctx, live, null, found.etag)
+  if (result.ok) published(finishFlip(ctx, result.row, result.etag))
+}
+
+async function flip(
+  ctx: Context,
+  snapshot: SnapshotMeta,
+  publication: number | null,
+  published: (seqs: number[]) => void,
+): Promise<void> {
+  const result = await flipTimestamp(ctx, snapshot, publication, expectedEtag(ctx))
+  if (result.ok) published(finishFlip(ctx, result.row, result.etag))
+  // Otherwise somebody wrote first: the next round's fence classifies it.
+}
+
+/** For the moments between two puts: keeps the live view fresh, at most one tick at a time. */
+function ticker(ctx: Context, published: (seqs: number[]) => void): () => Promise<void> {
+  let ticking: Promise<void> | undefined
+  return async () => {
+    const live = liveSnapshot(ctx)
+    if (!live || !tickDue(ctx.sql, freshnessOf(ctx.sql), ctx.now())) return
+    ticking ??= flip(ctx, live, null, published).finally(() => {
+      ticking = undefined
+    })
+    await ticking
+  }
+}
+
+const liveSnapshot = (ctx: Context): SnapshotMeta | undefined => liveRole(ctx.sql, 'snapshot')
+
+const snapshotOf = (ctx: Context, publication: Publication): SnapshotMeta =>
+  one<{ version: number; length: number; sha256: string }>(
+    ctx.sql,
+    "SELECT version, length, sha256 FROM objects WHERE publication = ? AND name = 'snapshot' AND chunk = 0",
+    publication.id,
+  )!

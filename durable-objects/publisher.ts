@@ -1,0 +1,314 @@
+// The Publisher: one object a repository. It holds the online keys and the ledger, orders every change, and keeps the
+// metadata fresh. Its memory is disposable: everything that matters is in the ledger before it is answered.
+//
+// Invariant: at most one pass runs (`#flight`). Callers wait for their queue row, not for a pass; after a failure the
+// memory is dropped and the next event starts from the ledger.
+import { DurableObject } from 'cloudflare:workers'
+import { formatDate } from '../tuf/dates.ts'
+import { pageKey } from '../tuf/layout.ts'
+import { type Accepted, begin, stage, yank } from './accept.ts'
+import { Custody } from './custody.ts'
+import { type Env, readSettings, type Settings } from './env.ts'
+import { nextAlarm } from './freshness.ts'
+import { initialise } from './initialise.ts'
+import { clearFact, getFact, setFact } from './ledger/facts.ts'
+import { findFile } from './ledger/files.ts'
+import { isRetainedPage } from './ledger/garbage.ts'
+import { appendJournal } from './ledger/journal.ts'
+import { offlineVersions } from './ledger/offline.ts'
+import { waitingCount } from './ledger/queue.ts'
+import { liveRole, liveRoles } from './ledger/roles.ts'
+import { createTables } from './ledger/schema.ts'
+import { one } from './ledger/sql.ts'
+import { type Context, Halt } from './publication/context.ts'
+import { runPass } from './publication/pass.ts'
+import {
+  type BeginAnswer,
+  type BeginRequest,
+  type Done,
+  type InitialiseRequest,
+  type KeysAnswer,
+  type MintAnswer,
+  type MintRequest,
+  type Refused,
+  refused,
+  type StageAnswer,
+  type StageRequest,
+  type Status,
+  type Trust,
+  type YankRequest,
+} from './rpc.ts'
+import { adminExists, bearerOf, mintToken, SCOPES } from './tokens.ts'
+
+/** hatch reads an answer for 10 s, poetry and pdm for 15: what is not visible by then is answered 202. */
+const ANSWER_WITHIN_MS = 8_000
+
+export class Publisher extends DurableObject<Env> {
+  readonly #settings: Settings
+  #context: Context | undefined
+  #flight: Promise<void> | undefined
+  #waiters = new Map<number, Set<() => void>>()
+  /** Replaced by tests only. */
+  clock: () => number = Date.now
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env)
+    this.#settings = readSettings(env)
+    createTables(state.storage.sql)
+  }
+
+  /** Makes ledger and online keys; harmless to repeat until the ceremony is over. */
+  async createKeys(repository: string): Promise<KeysAnswer> {
+    const { sql } = this.ctx.storage
+    if (getFact(sql, 'state') === 'live') return refused('conflict', 409, 'This repository is initialised already.')
+    if (getFact(sql, 'state') === undefined)
+      this.ctx.storage.transactionSync(() => {
+        setFact(sql, 'repository', repository)
+        setFact(sql, 'epoch', 1)
+        setFact(sql, 'repositoryId', crypto.randomUUID())
+        setFact(sql, 'state', 'keys')
+      })
+    const { custody } = this.#ctx()
+    await custody.create(this.clock())
+    if (getFact(sql, 'wrappingCheck') === undefined) setFact(sql, 'wrappingCheck', await custody.checkValue())
+    return { ok: true, repositoryId: getFact(sql, 'repositoryId')!, keys: await custody.publicKeys() }
+  }
+
+  /** Accepts what the ceremony signed and publishes the empty index. */
+  async initialise(request: InitialiseRequest): Promise<Done> {
+    const state = getFact(this.ctx.storage.sql, 'state')
+    if (state === undefined) return refused('invalid', 400, 'Ask for the online keys first.')
+    if (state === 'live') return refused('conflict', 409, 'This repository is initialised already.')
+    const answer = await initialise(this.#ctx(), request)
+    if (!answer.ok) return answer
+    this.#arm()
+    await this.#pass()
+    if (liveRole(this.ctx.storage.sql, 'timestamp')) return { ok: true }
+    return refused('unavailable', 503, `Initialised, but not published yet: ${this.#lastError()}`)
+  }
+
+  begin(request: BeginRequest): BeginAnswer {
+    return this.#unready() ?? begin(this.#ctx(), request)
+  }
+
+  /** Durable when this returns; visible too unless it says otherwise. */
+  async stage(request: StageRequest): Promise<StageAnswer> {
+    const unready = this.#unready()
+    if (unready) return unready
+    const macKey = await this.#ctx().custody.macKey()
+    const accepted = this.#change(() => stage(this.#ctx(), macKey, request))
+    const answer = await this.#untilVisible(accepted)
+    const row = answer.ok && findFile(this.ctx.storage.sql, request.project, request.filename)
+    if (row && row.state === 'quarantined')
+      return refused('unavailable', 503, `${request.filename} was not published: ${row.reason}`)
+    return answer
+  }
+
+  async yank(request: YankRequest): Promise<StageAnswer> {
+    const unready = this.#unready()
+    if (unready) return unready
+    const macKey = await this.#ctx().custody.macKey()
+    return this.#untilVisible(this.#change(() => yank(this.#ctx(), macKey, request)))
+  }
+
+  /** `bootstrap` tells that the caller proved the bootstrap secret instead of sending an admin token. */
+  mint(request: MintRequest, bearer: string | { bootstrap: true }): MintAnswer {
+    const unready = this.#unready()
+    if (unready) return unready
+    const { sql } = this.ctx.storage
+    const now = this.clock()
+    let by = 'bootstrap'
+    if (typeof bearer === 'string') {
+      const found = bearerOf(sql, bearer, now)
+      if ('ok' in found) return found
+      if (!found.scopes.includes('admin'))
+        return refused('forbidden', 403, "The given token isn't allowed to mint tokens: that takes the scope admin.")
+      by = found.id
+    } else if (adminExists(sql))
+      return refused('forbidden', 403, 'The bootstrap secret ended with the first admin token: use that token.')
+    const { name, scopes, projects } = request
+    const expires = request.expires * 1000
+    if (typeof name !== 'string' || name.length === 0 || name.length > 100)
+      return refused('invalid', 400, 'A token needs a name of at most 100 characters.')
+    if (!Array.isArray(scopes) || scopes.length === 0 || !scopes.every((scope) => SCOPES.includes(scope)))
+      return refused('invalid', 400, `A token needs scopes out of: ${SCOPES.join(', ')}.`)
+    if (!(expires > now)) return refused('invalid', 400, 'A token needs an expiry in the future.')
+    return this.ctx.storage.transactionSync(() => {
+      const minted = mintToken(sql, now, { name, scopes, projects: projects ?? null, expires })
+      appendJournal(sql, now, { event: 'minted', token: minted.id, scopes, projects: projects ?? null, by })
+      return { ok: true as const, ...minted }
+    })
+  }
+
+  /** Runs a pass if anything is due; the watchdog, readers and operators may all call it. */
+  async refresh(): Promise<Done> {
+    const unready = this.#unready()
+    if (unready) return unready
+    await this.#pass()
+    const error = this.#lastError()
+    return this.#unready() ?? (error ? refused('unavailable', 503, error) : { ok: true })
+  }
+
+  trust(): Trust | Refused {
+    const { sql } = this.ctx.storage
+    const live = liveRole(sql, 'timestamp')
+    if (!live) return refused('unavailable', 503, 'This repository is not initialised yet.')
+    const roots = offlineVersions(sql, 'root').map(({ version, sha256, bytes }) => ({
+      version,
+      sha256,
+      length: bytes.length,
+    }))
+    const development = getFact(sql, 'development') === 1
+    return { ok: true, epoch: this.#ctx().place.epoch, roots, timestamp: live.version, development }
+  }
+
+  /** True while a page that a past publication named is kept for clients that are still reading it. */
+  retainsPage(path: string, sha256: string): boolean {
+    return isRetainedPage(this.ctx.storage.sql, pageKey(this.#ctx().place, path, sha256))
+  }
+
+  status(): Status {
+    const { sql } = this.ctx.storage
+    const halted = getFact(sql, 'halted')
+    const lastError = this.#lastError()
+    const count = (query: string) => one<{ n: number }>(sql, query)!.n
+    const timestamp = liveRole(sql, 'timestamp')
+    const snapshot = liveRole(sql, 'snapshot')
+    const publication = one<{ id: number }>(
+      sql,
+      "SELECT id FROM publications WHERE state = 'live' ORDER BY id DESC LIMIT 1",
+    )
+    return {
+      ok: true,
+      state: halted !== undefined ? 'halted' : (getFact(sql, 'state') ?? 'keys'),
+      ...(halted === undefined ? {} : { halted }),
+      epoch: getFact(sql, 'epoch') ?? 1,
+      projects: count('SELECT count(*) AS n FROM projects'),
+      files: count("SELECT count(*) AS n FROM files WHERE state = 'live'"),
+      staged: waitingCount(sql),
+      ...(timestamp && snapshot
+        ? {
+            live: {
+              timestamp: timestamp.version,
+              snapshot: snapshot.version,
+              expires: formatDate(timestamp.expires),
+              publication: publication?.id ?? 0,
+            },
+          }
+        : {}),
+      roles: liveRoles(sql)
+        .filter((role) => !role.name.startsWith('bin-'))
+        .map((role) => ({ role: role.name, version: role.version, expires: formatDate(role.expires) })),
+      ...(lastError === undefined ? {} : { lastError }),
+    }
+  }
+
+  /** Never throws: the platform drops an alarm for good after six failures. */
+  override async alarm(): Promise<void> {
+    // The next alarm is set before the work, so that a pass that dies cannot stop the loop.
+    this.#arm()
+    await this.#pass()
+  }
+
+  #ctx(): Context {
+    const { sql } = this.ctx.storage
+    this.#context ??= {
+      sql,
+      storage: this.ctx.storage,
+      bucket: this.env.BUCKET,
+      custody: new Custody(sql, this.#settings.wrappingSecret),
+      place: { repository: getFact(sql, 'repository')!, epoch: getFact(sql, 'epoch')! },
+      flipIntervalMs: this.#settings.flipIntervalMs,
+      now: () => this.clock(),
+      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    }
+    return this.#context
+  }
+
+  #unready(): Refused | undefined {
+    const { sql } = this.ctx.storage
+    if (getFact(sql, 'state') !== 'live')
+      return refused('unavailable', 503, 'This repository is not initialised yet: run `tuf-edge init`.')
+    const halted = getFact(sql, 'halted')
+    return halted === undefined ? undefined : refused('halted', 503, `halted: ${halted}`)
+  }
+
+  readonly #lastError = (): string | undefined => getFact(this.ctx.storage.sql, 'lastError')
+
+  /** A change and its alarm in one transaction; the flight starts at once, the alarm is for a crash before it ends. */
+  #change(change: () => Accepted): Accepted {
+    const accepted = this.ctx.storage.transactionSync(() => {
+      const result = change()
+      if (result.ok && result.seq !== undefined) this.#arm()
+      return result
+    })
+    if (accepted.ok && accepted.seq !== undefined) this.ctx.waitUntil(this.#pass())
+    return accepted
+  }
+
+  async #untilVisible(accepted: Accepted): Promise<StageAnswer> {
+    if (!accepted.ok) return accepted
+    const { seq } = accepted
+    if (seq === undefined) return { ok: true, visible: true }
+    let timer: number | null = null
+    const visible = await new Promise<boolean>((resolve) => {
+      const waiters = this.#waiters.get(seq) ?? new Set()
+      waiters.add(() => resolve(true))
+      this.#waiters.set(seq, waiters)
+      timer = setTimeout(() => resolve(false), ANSWER_WITHIN_MS)
+    })
+    clearTimeout(timer)
+    return { ok: true, visible }
+  }
+
+  /** Joins the running pass or starts one; what was staged during a pass is taken by its next round or by another. */
+  async #pass(): Promise<void> {
+    this.#flight ??= this.#run().finally(() => {
+      this.#flight = undefined
+    })
+    await this.#flight
+    // A change may have arrived after the pass looked for the last time and before it ended.
+    if (waitingCount(this.ctx.storage.sql) > 0 && this.#unready() === undefined && this.#lastError() === undefined)
+      await this.#pass()
+  }
+
+  async #run(): Promise<void> {
+    if (this.#unready()) return
+    const { sql } = this.ctx.storage
+    try {
+      if (getFact(sql, 'wrappingCheck') !== (await this.#ctx().custody.checkValue()))
+        throw new Halt('WRAPPING_SECRET is not the one the online keys were wrapped with. Put the old one back.')
+      await runPass(this.#ctx(), (seqs) => this.#announce(seqs))
+      if (getFact(sql, 'lastError') !== undefined) {
+        clearFact(sql, 'lastError')
+        clearFact(sql, 'failures')
+      }
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      this.ctx.storage.transactionSync(() => {
+        setFact(sql, 'lastError', message)
+        setFact(sql, 'failures', (getFact(sql, 'failures') ?? 0) + 1)
+        if (error instanceof Halt) {
+          setFact(sql, 'halted', message)
+          appendJournal(sql, this.clock(), { event: 'halted', reason: message })
+        }
+      })
+      console.error(JSON.stringify({ event: error instanceof Halt ? 'halted' : 'pass-failed', message }))
+      this.#context = undefined
+    }
+    this.#arm()
+  }
+
+  #announce(seqs: number[]): void {
+    for (const seq of seqs) {
+      for (const resolve of this.#waiters.get(seq) ?? []) resolve()
+      this.#waiters.delete(seq)
+    }
+  }
+
+  #arm(): void {
+    const { storage } = this.ctx
+    const at = nextAlarm(storage.sql, this.clock())
+    if (at !== null) void storage.setAlarm(at)
+  }
+}

@@ -1,0 +1,132 @@
+// What crosses between the face and the publisher: plain data and unions, because classes do not survive RPC.
+// Fields are only ever added: during a deploy old and new scripts talk to each other.
+
+/** A refusal that the caller should show: `status` is the HTTP status the face answers with. */
+export interface Refused {
+  ok: false
+  /** `unavailable` may be repeated as it is; every other code will fail again. */
+  code: 'unauthorised' | 'forbidden' | 'invalid' | 'conflict' | 'missing' | 'halted' | 'unavailable'
+  status: 400 | 401 | 403 | 404 | 409 | 503
+  /** One sentence: what is wrong and what to do. */
+  message: string
+}
+
+export type Scope = 'read' | 'upload' | 'create' | 'yank' | 'delete' | 'audit' | 'admin'
+
+/** What the face trusts: asked once an isolate. Every root the ledger holds, and the newest timestamp it flipped. */
+export interface Trust {
+  ok: true
+  epoch: number
+  roots: { version: number; sha256: string; length: number }[]
+  /** Version of the live timestamp: nothing older is the present. */
+  timestamp: number
+  development: boolean
+}
+
+export interface BeginRequest {
+  repository: string
+  token: string
+  /** Normalised project name (PEP 503). */
+  project: string
+  filename: string
+  /** Declared digest, 64 lower-case hex digits. */
+  sha256: string
+}
+
+export type BeginAnswer =
+  /** Store the bytes under `blobs/{sha256}/{n}`, then stage. */
+  | { ok: true; kind: 'store'; epoch: number; n: number }
+  /** The same file was accepted before. `visible` tells whether its publication is live already. */
+  | { ok: true; kind: 'duplicate'; visible: boolean }
+  | Refused
+
+export interface StageRequest extends BeginRequest {
+  n: number
+  /** Bytes of the file. */
+  size: number
+  /** PEP 440 version, normalised. */
+  version: string
+  /** The version without trailing zeros: 1.0 and 1.0.0 are one release. */
+  release: string
+  filetype: 'bdist_wheel' | 'sdist'
+  requiresPython?: string
+  /** Digest and length of the wheel's METADATA, stored beside the blob. */
+  metadata?: { sha256: string; size: number }
+}
+
+export type StageAnswer =
+  | { ok: true /** False: accepted, but not in a live publication within the waiting time. */; visible: boolean }
+  | Refused
+
+export interface YankRequest {
+  repository: string
+  token: string
+  project: string
+  filename: string
+  /** A reason or true yanks (PEP 592), false takes it back. */
+  yanked: boolean | string
+}
+
+/** An online public key with a signature that proves the object holds its private half. */
+export interface OnlineKey {
+  role: 'timestamp' | 'snapshot' | 'bin'
+  /** 64 hex digits. */
+  public: string
+  keyid: string
+  /** Hex signature over `proofMessage(repository id, role, keyid)`. */
+  proof: string
+}
+
+export type KeysAnswer = { ok: true; repositoryId: string; keys: OnlineKey[] } | Refused
+
+/** Life and re-sign times in seconds. */
+export interface Freshness {
+  timestampSeconds: number
+  snapshotSeconds: number
+  binSeconds: number
+  /** Seconds between two ticks of the timestamp. */
+  tickSeconds: number
+}
+
+export interface InitialiseRequest {
+  repository: string
+  /** Roots 1 … n, byte for byte. */
+  roots: Uint8Array[]
+  targets: Uint8Array
+  bins: Uint8Array
+  freshness: Freshness
+}
+
+export interface MintRequest {
+  repository: string
+  name: string
+  scopes: Scope[]
+  /** Normalised project names; absent: every project. */
+  projects?: string[]
+  /** Unix seconds. */
+  expires: number
+}
+
+export type MintAnswer = { ok: true; id: string; token: string } | Refused
+
+export interface Status {
+  ok: true
+  state: 'keys' | 'live' | 'halted'
+  halted?: string
+  epoch: number
+  projects: number
+  files: number
+  staged: number
+  live?: { timestamp: number; snapshot: number; expires: string; publication: number }
+  roles: { role: string; version: number; expires: string }[]
+  lastError?: string
+}
+
+export type Done = { ok: true } | Refused
+
+export const refused = (code: Refused['code'], status: Refused['status'], message: string): Refused => ({
+  ok: false,
+  code,
+  status,
+  message,
+})

@@ -1,0 +1,31 @@
+// `npm test`: the platform-free parts in Node, both Workers in workerd. No network, no account, no Python.
+import { cloudflareTest } from '@cloudflare/vitest-plugin'
+import { defineConfig } from 'vitest/config'
+
+const secrets = { WRAPPING_SECRET: 'w'.repeat(43), BOOTSTRAP_SECRET: 'b'.repeat(43) }
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      { test: { name: 'node', include: ['test/unit/**/*.test.ts'], environment: 'node', testTimeout: 30_000 } },
+      {
+        // One test worker that is face and publisher at once (test/workerd/worker.ts).
+        // The configuration of the two real scripts is proved by test/unit/boundaries.test.ts and test/e2e.
+        plugins: [
+          cloudflareTest({
+            main: './test/workerd/worker.ts',
+            miniflare: {
+              compatibilityDate: '2026-10-15',
+              compatibilityFlags: ['no_nodejs_compat'],
+              r2Buckets: ['BUCKET'],
+              durableObjects: { PUBLISHER: { className: 'Publisher', useSQLite: true } },
+              bindings: { ...secrets, FLIP_INTERVAL_MS: '0' },
+            },
+          }),
+        ],
+        test: { name: 'workerd', include: ['test/workerd/**/*.test.ts'], testTimeout: 30_000 },
+      },
+    ],
+  },
+})
