@@ -1,0 +1,29 @@
+// What an uploader is told when the answer is no. A Refusal is the only error that parsers of pypi/ throw for bad input;
+// anything else that leaves them is a fault of ours or of the stream underneath. Its message is one sentence that says
+// what is wrong and what to do: twine and uv print it as it is.
+
+/** 400 bad input · 410 an action that is gone for good · 413 more bytes than the index takes. */
+export type RefusalStatus = 400 | 410 | 413
+
+/** Bad input, told in one sentence for the person who uploads. */
+export class Refusal extends Error {
+  readonly status: RefusalStatus
+
+  constructor(message: string, status: RefusalStatus = 400) {
+    super(message)
+    this.name = 'Refusal'
+    this.status = status
+  }
+}
+
+/** Longest piece of somebody else's text repeated in a message, in UTF-16 units: one terminal line. */
+const SHOWN_MAX = 100
+
+// Control, format (bidi overrides), surrogate and separator characters: they would rewrite the reader's terminal.
+const UNSHOWABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu
+
+/** Somebody else's text in quotes, cut and with unprintable characters escaped, safe inside a message. */
+export function shown(text: string): string {
+  const cut = text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text
+  return `'${cut.replace(UNSHOWABLE, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`)}'`
+}
