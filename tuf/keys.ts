@@ -146,25 +146,22 @@ export function ecdsaPoint(publicKey: string, curve: 'P-256' | 'P-384', size: nu
   return point
 }
 
-/** Modulus and exponent of an RSA key listed as PEM, big-endian without leading zeros. */
-function rsaNumbers(pem: string): { modulus: Uint8Array; exponent: Uint8Array } {
+/**
+ * Modulus and exponent of an RSA key listed as PEM, big-endian without leading zeros, and the bits of the modulus.
+ *
+ * @throws {FormatError} for a size or an exponent outside what is used, or a malformed key
+ */
+export function rsaNumbers(pem: string): { modulus: Uint8Array; exponent: Uint8Array; bits: number } {
   const key = readSpki(pemToDer(pem))
   if (key.type !== 'rsa') throw new FormatError('A public key listed as RSA is not RSA.')
-  const bits = rsaBits(key.modulus)
+  const { modulus, exponent } = key
+  // clz32 counts from 32 bits, and the first byte has 8.
+  const bits = modulus.length === 0 ? 0 : 8 * modulus.length - (Math.clz32(modulus[0]!) - 24)
   if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX)
     throw new FormatError(`An RSA public key has ${bits} bits; ${RSA_BITS_MIN} to ${RSA_BITS_MAX} are allowed.`)
-  // Exponent 1 leaves the message unchanged, an even one belongs to no key pair.
-  const { exponent } = key
-  if (
-    exponent.length > 8 ||
-    exponent.length === 0 ||
-    exponent.at(-1)! % 2 === 0 ||
-    (exponent.length === 1 && exponent[0]! < 3)
-  )
+  // Exponent 1 leaves the message unchanged, and an even one belongs to no key pair; real ones fit 4 bytes.
+  const odd = exponent.length > 0 && exponent.at(-1)! % 2 === 1
+  if (!odd || exponent.length > 4 || toHex(exponent) === '01')
     throw new FormatError('An RSA public key has an exponent that is not allowed.')
-  return key
-}
-
-function rsaBits(modulus: Uint8Array): number {
-  return modulus.length === 0 ? 0 : 8 * modulus.length - Math.clz32(modulus[0]!) + 24
+  return { modulus, exponent, bits }
 }

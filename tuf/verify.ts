@@ -6,7 +6,7 @@ import { ecdsaFromDer, pemToDer } from './der.ts'
 import { source } from './digest.ts'
 import { FormatError, SignatureError } from './errors.ts'
 import { fromHex } from './hex.ts'
-import { ecdsaPoint, type Key } from './keys.ts'
+import { ecdsaPoint, type Key, rsaNumbers } from './keys.ts'
 
 /** One entry of `signatures`. `sig` is hex as listed; an empty one is legal and counts for nothing. */
 export interface Signature {
@@ -124,16 +124,17 @@ async function verifyRsa(
   payload: Uint8Array,
   signature: Uint8Array,
 ): Promise<boolean> {
+  const { bits } = rsaNumbers(key.public)
+  if (signature.length !== Math.ceil(bits / 8)) return false
   const cryptoKey = await importOnce(key, () =>
     crypto.subtle.importKey('spki', source(pemToDer(key.public)), { name: 'RSA-PSS', hash }, false, ['verify']),
   )
   if (!cryptoKey) return false
-  // RFC 8017 9.1.1: emLen = hLen + sLen + 2 at the most, for a modulus of a whole number of bytes.
-  for (const saltLength of [size, signature.length - size - 2]) {
-    if (saltLength < 0) continue
+  // RFC 8017, 9.1.1: emLen = ceil((bits - 1) / 8) holds the digest, the salt and two bytes.
+  const longest = Math.ceil((bits - 1) / 8) - size - 2
+  for (const saltLength of [size, longest])
     if (await crypto.subtle.verify({ name: 'RSA-PSS', saltLength }, cryptoKey, source(signature), source(payload)))
       return true
-  }
   return false
 }
 
