@@ -50,6 +50,20 @@ export function begin(ctx: Context, request: BeginRequest): BeginAnswer {
   return { ok: true, kind: 'store', epoch: ctx.place.epoch, n }
 }
 
+/** What a duplicate waits for: the change that shows the file accepted before. Writes nothing. */
+export function acceptedBefore(ctx: Context, request: BeginRequest): Accepted {
+  const bad = malformed(request)
+  if (bad) return bad
+  const { sql } = ctx
+  const { project, filename, sha256, token } = request
+  const bearer = authoriseUpload(sql, token, project, ctx.now())
+  if ('ok' in bearer) return bearer
+  const known = findFile(sql, project, filename)
+  if (!known) return refused('unavailable', 503, `${filename} is no longer stored; upload the file again.`)
+  const answer = answerKnown(sql, known, sha256)
+  return answer.ok ? { ok: true, ...waitingFor(sql, project, filename) } : answer
+}
+
 export function stage(ctx: Context, macKey: Uint8Array, request: StageRequest): Accepted {
   const bad = malformed(request) ?? malformedStage(request)
   if (bad) return bad

@@ -74,6 +74,11 @@ export class Member extends WorkerEntrypoint<Env> {
     return ask<StageAnswer>(this.env, request.repository, (stub) => stub.stage(request))
   }
 
+  /** Waits with a duplicate for the publication of what was accepted before; takes nothing. */
+  async whenVisible(request: BeginRequest): Promise<StageAnswer> {
+    return ask<StageAnswer>(this.env, request.repository, (stub) => stub.whenVisible(request))
+  }
+
   async yank(request: YankRequest): Promise<StageAnswer> {
     return ask<StageAnswer>(this.env, request.repository, (stub) => stub.yank(request))
   }

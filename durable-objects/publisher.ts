@@ -6,7 +6,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { formatDate } from '../tuf/dates.ts'
 import { pageKey } from '../tuf/layout.ts'
-import { type Accepted, begin, stage, yank } from './accept.ts'
+import { type Accepted, acceptedBefore, begin, stage, yank } from './accept.ts'
 import { Custody } from './custody.ts'
 import { type Env, readSettings, type Settings } from './env.ts'
 import { nextAlarm } from './freshness.ts'
@@ -97,11 +97,12 @@ export class Publisher extends DurableObject<Env> {
     if (unready) return unready
     const macKey = await this.#ctx().custody.macKey()
     const accepted = this.#change(() => stage(this.#ctx(), macKey, request))
-    const answer = await this.#untilVisible(accepted)
-    const row = answer.ok && findFile(this.ctx.storage.sql, request.project, request.filename)
-    if (row && row.state === 'quarantined')
-      return refused('unavailable', 503, `${request.filename} was not published: ${row.reason}`)
-    return answer
+    return this.#untilPublished(request, accepted)
+  }
+
+  /** For an upload that `begin` called a duplicate: its 200, too, means visible. */
+  async whenVisible(request: BeginRequest): Promise<StageAnswer> {
+    return this.#unready() ?? this.#untilPublished(request, acceptedBefore(this.#ctx(), request))
   }
 
   async yank(request: YankRequest): Promise<StageAnswer> {
@@ -244,6 +245,14 @@ export class Publisher extends DurableObject<Env> {
     })
     if (accepted.ok && accepted.seq !== undefined) this.ctx.waitUntil(this.#pass())
     return accepted
+  }
+
+  async #untilPublished({ project, filename }: BeginRequest, accepted: Accepted): Promise<StageAnswer> {
+    const answer = await this.#untilVisible(accepted)
+    const row = answer.ok && findFile(this.ctx.storage.sql, project, filename)
+    if (row && row.state === 'quarantined')
+      return refused('unavailable', 503, `${filename} was not published: ${row.reason}`)
+    return answer
   }
 
   async #untilVisible(accepted: Accepted): Promise<StageAnswer> {

@@ -36,7 +36,7 @@ export interface BeginRequest {
 export type BeginAnswer =
   /** Store the bytes under `blobs/{sha256}/{n}`, then stage. */
   | { ok: true; kind: 'store'; epoch: number; n: number }
-  /** The same file was accepted before. `visible` tells whether its publication is live already. */
+  /** The same file was accepted before. `visible` tells whether its publication is live already; if not, `whenVisible`. */
   | { ok: true; kind: 'duplicate'; visible: boolean }
   | Refused
 

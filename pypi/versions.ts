@@ -77,6 +77,13 @@ export function normalizeVersion(text: string): string {
   return formatVersion(version)
 }
 
+/** What a version is equal by: the normal form without trailing zeros of the release, so `1.0` and `1.0.0` are one. */
+export function releaseKey(text: string): string {
+  const version = parseVersion(normalizeVersion(text))!
+  const last = version.release.findLastIndex((part) => part !== '0')
+  return formatVersion({ ...version, release: version.release.slice(0, Math.max(last, 0) + 1) })
+}
+
 /** True if a version is a pre-release or a development release. Refuses what is not a version. */
 export function isPrerelease(text: string): boolean {
   const version = parseVersion(normalizeVersion(text))!
