@@ -211,6 +211,11 @@ export class Publisher extends DurableObject<Env> {
     await this.#pass()
   }
 
+  /** Drops what memory holds; the next event starts from the ledger. */
+  forget(): void {
+    this.#context = undefined
+  }
+
   #ctx(): Context {
     const { sql } = this.ctx.storage
     this.#context ??= {
@@ -303,7 +308,7 @@ export class Publisher extends DurableObject<Env> {
         }
       })
       console.error(JSON.stringify({ event: error instanceof Halt ? 'halted' : 'pass-failed', message }))
-      this.#context = undefined
+      this.forget()
     }
     this.#arm()
   }

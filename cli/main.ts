@@ -1,0 +1,31 @@
+// The `tuf-edge` command: one word chooses the file that does it.
+import { ApiError } from './api.ts'
+import { SERVE_HELP, serve } from './serve.ts'
+import { CommandError, note, red, say } from './terminal.ts'
+
+const COMMANDS: Record<string, (args: string[]) => Promise<void>> = { serve }
+
+const HELP = `tuf-edge: a Python package index whose every answer can be verified
+
+${SERVE_HELP}`
+
+async function main([command, ...args]: string[]): Promise<void> {
+  if (command === undefined || command === 'help' || command === '--help' || command === '-h') {
+    say(HELP)
+    return
+  }
+  const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined
+  if (!run) throw new CommandError(`There is no command '${command}': \`tuf-edge help\` lists them.`, 2)
+  await run(args)
+}
+
+try {
+  await main(process.argv.slice(2))
+} catch (error) {
+  const wrongWords = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
+  const expected = error instanceof CommandError || error instanceof ApiError || wrongWords
+  const message = error instanceof Error ? error.message : String(error)
+  note(`${red('tuf-edge:', process.stderr)} ${message}`)
+  if (!expected && error instanceof Error) note(error.stack ?? '')
+  process.exitCode = error instanceof CommandError ? error.exitCode : wrongWords ? 2 : 1
+}

@@ -1,0 +1,144 @@
+// `tuf-edge serve`, which `npm start` runs: the whole service on this machine, ready for pip, twine and TUF clients.
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { parseArgs } from 'node:util'
+import { callApi } from './api.ts'
+import { developmentCeremony, isInitialised, mintTokens, publishHello } from './development.ts'
+import { type Runtime, startRuntime } from './runtime.ts'
+import { StateFolder } from './state-folder.ts'
+import { bold, CommandError, dim, note, say } from './terminal.ts'
+
+export const SERVE_HELP = `tuf-edge serve [--port N] [--folder DIR]
+
+Runs the whole index on this machine: http://127.0.0.1:8787/, everything it keeps in .tuf-edge/.
+The first start makes development keys and publishes one package. Ctrl-C stops it; the same command goes on.
+
+  --port N       port on 127.0.0.1 (8787)
+  --folder DIR   folder for keys, bucket and ledger (.tuf-edge)
+
+Examples
+  npm start
+  npm start -- --port 9000 --folder /tmp/other-index
+`
+
+const DEFAULT_PORT = 8787
+
+export interface LocalService {
+  runtime: Runtime
+  folder: StateFolder
+  tokens: { upload: string; admin: string }
+  /** True when this start held the ceremony. */
+  first: boolean
+}
+
+/** Starts the service and brings it to the point where it may say "ready": initialised, fresh, with its tokens. */
+export async function startService(
+  port: number,
+  path: string,
+  options: { flipIntervalMs?: number } = {},
+): Promise<LocalService> {
+  await mustBeFree(port)
+  const folder = new StateFolder(path)
+  folder.take()
+  const runtime = await startRuntime({ port, folder: folder.runtime, ...folder.secrets(), ...options })
+  try {
+    const first = !(await isInitialised(runtime.url))
+    if (first) await developmentCeremony(runtime.url, folder)
+    // After a night or a month of sleep the metadata is past its date: sign it again before anybody is invited.
+    else await runtime.watchdog()
+    const tokens = await mintTokens(runtime.url, folder)
+    if (first) await publishHello(runtime.url, tokens.upload)
+    return { runtime, folder, tokens, first }
+  } catch (error) {
+    await runtime.stop()
+    folder.release()
+    throw error
+  }
+}
+
+export async function serve(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: { port: { type: 'string' }, folder: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  })
+  if (values.help) {
+    say(SERVE_HELP)
+    return
+  }
+  const port = parsePort(values.port)
+  const path = values.folder ?? '.tuf-edge'
+  note(dim('starting …', process.stderr))
+  const service = await startService(port, path)
+  await introduce(service)
+  await untilSignal()
+  note('\nstopping …')
+  await service.runtime.stop()
+  service.folder.release()
+}
+
+async function introduce({ runtime, folder, tokens, first }: LocalService): Promise<void> {
+  const { url } = runtime
+  const status = await callApi<{ state: string; halted?: string; live?: { timestamp: number; expires: string } }>(
+    url,
+    'GET',
+    '/api/status',
+    { token: tokens.admin },
+  )
+  if (status.state !== 'live' || !status.live)
+    throw new CommandError(`The index cannot publish: ${status.halted ?? 'it is not initialised'}`)
+  const fingerprint = createHash('sha256').update(readFileSync(folder.rootFile)).digest('hex')
+  const lines = [
+    '',
+    `${bold('tuf-edge is ready')}   ${url}/   ${dim(`timestamp ${status.live.timestamp}, good until ${status.live.expires}`)}`,
+    ...(first ? [dim(`First start: development keys are in ${folder.path}. Never use them for a real index.`)] : []),
+    '',
+    bold('Install'),
+    `  pip install --index-url ${url}/simple/ hello-tuf-edge`,
+    `  uv pip install --default-index ${url}/simple/ hello-tuf-edge`,
+    '',
+    bold('Upload'),
+    `  TWINE_USERNAME=__token__ TWINE_PASSWORD=${tokens.upload} \\`,
+    `    twine upload --repository-url ${url}/legacy/ dist/*`,
+    `  UV_PUBLISH_TOKEN=${tokens.upload} \\`,
+    `    uv publish --publish-url ${url}/legacy/`,
+    '',
+    bold('Verify'),
+    `  TUF metadata ${url}/tuf/   targets ${url}/tuf/targets/`,
+    `  trusted root ${folder.rootFile}`,
+    `  sha256 ${fingerprint}`,
+    '',
+    dim('Ctrl-C stops it; the same command goes on where it was.'),
+  ]
+  say(lines.join('\n'))
+}
+
+function parsePort(text: string | undefined): number {
+  if (text === undefined) return DEFAULT_PORT
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new CommandError(`--port wants a number from 1 to 65535, not '${text}'.`, 2)
+  return port
+}
+
+async function mustBeFree(port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        new CommandError(
+          error.code === 'EADDRINUSE'
+            ? `Port ${port} on 127.0.0.1 is taken: stop the program that uses it, or choose another with --port.`
+            : `Port ${port} on 127.0.0.1 cannot be used: ${error.message}`,
+        ),
+      ),
+    )
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve()))
+  })
+}
+
+async function untilSignal(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve())
+  })
+}

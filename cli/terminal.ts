@@ -1,0 +1,30 @@
+// How the command line speaks: sentences to people on standard error, results on standard output, colours only where a
+// terminal shows them.
+import { stderr, stdout } from 'node:process'
+
+/** A mistake of the caller or a condition he can change: shown as one line, without a stack. */
+export class CommandError extends Error {
+  override name = 'CommandError'
+  /** Exit code: 2 for wrong words, 1 for everything else. */
+  readonly exitCode: number
+
+  constructor(message: string, exitCode = 1) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+const colourful = (stream: { isTTY?: boolean }): boolean => stream.isTTY === true && !process.env.NO_COLOR
+
+const paint =
+  (code: number) =>
+  (text: string, stream: { isTTY?: boolean } = stdout): string =>
+    colourful(stream) ? `\x1b[${code}m${text}\x1b[0m` : text
+
+export const bold = paint(1)
+export const dim = paint(2)
+export const red = paint(31)
+export const green = paint(32)
+
+export const say = (text = ''): boolean => stdout.write(`${text}\n`)
+export const note = (text: string): boolean => stderr.write(`${text}\n`)
