@@ -148,13 +148,21 @@ export function applyExtra<T extends ZipEntry & { readonly offset?: number }>(
     at += 4 + length
   }
   // The fields that are there are exactly those that say so, in this order (APPNOTE 4.5.3).
-  const wanted = (['size', 'packed', 'offset'] as const).filter((key) => entry[key] === SEE_ZIP64_32)
+  const order = ['size', 'packed', 'offset'] as const
+  const wanted = order.filter((key) => entry[key] === SEE_ZIP64_32)
   if (!zip64) {
     if (wanted.length > 0) throw malformed
     return entry
   }
-  if (zip64.byteLength !== wanted.length * 8) throw malformed
   const data = zip64
+  const fields = data.byteLength / 8
+  if (wanted.length === 0) {
+    // protobuf's wheels repeat the 32 bit sizes there: harmless, if they are the same.
+    const isRepetition = order.slice(0, fields).every((key, i) => uint64(data, i * 8) === entry[key])
+    if ((fields !== 2 && fields !== 3) || !isRepetition) throw malformed
+    return entry
+  }
+  if (fields !== wanted.length) throw malformed
   return { ...entry, ...Object.fromEntries(wanted.map((key, i) => [key, uint64(data, i * 8)])) }
 }
 
