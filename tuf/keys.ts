@@ -6,6 +6,7 @@
 import { Point } from '@noble/ed25519'
 import { schemeOf } from './algorithms.ts'
 import { canonicalize } from './canonical.ts'
+import { isOnCurve } from './curve.ts'
 import { derToPem, pemToDer, readSpki } from './der.ts'
 import { sha256HexSync } from './digest.ts'
 import { FormatError } from './errors.ts'
@@ -143,6 +144,8 @@ export function ecdsaPoint(publicKey: string, curve: 'P-256' | 'P-384', size: nu
   }
   if (point.length !== 1 + 2 * size || point[0] !== 4)
     throw new FormatError(`An ECDSA public key is not an uncompressed point of ${curve}.`)
+  if (!isOnCurve(curve, toHex(point.subarray(1, 1 + size)), toHex(point.subarray(1 + size))))
+    throw new FormatError(`An ECDSA public key is not a point of ${curve}.`)
   return point
 }
 

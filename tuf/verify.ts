@@ -138,15 +138,15 @@ async function verifyRsa(
   return false
 }
 
-/** The WebCrypto form of `key`, or null if WebCrypto refuses it (a point that is not on the curve). */
+/** The WebCrypto form of `key`, or null if WebCrypto refuses it (an RSA modulus that is even, say). */
 async function importOnce(key: Key, load: () => Promise<CryptoKey>): Promise<CryptoKey | null> {
   let cryptoKey = imported.get(key)
   if (cryptoKey === undefined) {
     try {
       cryptoKey = await load()
     } catch (error) {
-      // "DataError" is the key's fault; anything else is the platform's and must be seen.
-      if (!(error instanceof Error && error.name === 'DataError')) throw error
+      // The key's fault, under a name that differs between platforms; an algorithm that is missing must be seen.
+      if (!(error instanceof DOMException) || error.name === 'NotSupportedError') throw error
       cryptoKey = null
     }
     imported.set(key, cryptoKey)

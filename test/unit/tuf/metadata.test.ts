@@ -128,6 +128,7 @@ describe('keys', () => {
     ['an RSA key listed as ECDSA', withKey(rsa, { keytype: 'ecdsa', scheme: 'ecdsa-sha2-nistp256' })],
     ['an ECDSA key listed as RSA', withKey(ec, { keytype: 'rsa', scheme: 'rsassa-pss-sha256' })],
     ['a compressed point', withKey(ec, { keyval: { public: `02${ecPoint(ec).slice(2, 66)}` } })],
+    ['a point that is not on the curve', withKey(ec, { keyval: { public: flip(ecPoint(ec), 129) } })],
     ['a PEM cut off', withKey(ec, { keyval: { public: ec.key.keyval.public.slice(0, 100) } })],
     [
       'a PEM with something behind the key',
