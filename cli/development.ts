@@ -10,6 +10,7 @@ import {
   type OnlineKeys,
 } from './ceremony.ts'
 import type { StateFolder } from './state-folder.ts'
+import { CommandError } from './terminal.ts'
 import { uploadFile } from './upload.ts'
 import { buildWheel } from './wheel.ts'
 
@@ -47,7 +48,14 @@ export async function developmentCeremony(
   freshness: FreshnessSettings = STANDARD,
 ): Promise<void> {
   const token = folder.secrets().bootstrapSecret
-  const online = await callApi<OnlineKeys>(base, 'POST', '/api/ceremony/keys', { token })
+  let online: OnlineKeys
+  try {
+    online = await callApi<OnlineKeys>(base, 'POST', '/api/ceremony/keys', { token })
+  } catch (error) {
+    // A start that was killed right after the ceremony: the service goes on by itself, with the root that was saved.
+    if (error instanceof ApiError && error.status === 409) return untilInitialised(base)
+    throw error
+  }
   const offline = {} as Record<OfflineRole, OfflineKey[]>
   for (const role of OFFLINE_ROLES) {
     const key = await makeOfflineKey()
@@ -69,6 +77,14 @@ export async function developmentCeremony(
     freshness,
   }
   await callApi(base, 'POST', '/api/ceremony/metadata', { token, body })
+}
+
+async function untilInitialised(base: string): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    if (await isInitialised(base)) return
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  throw new CommandError('The service holds its ceremony but does not publish: start with an empty --folder.')
 }
 
 /** Mints what is missing; the administrator's token comes last, because it ends the bootstrap secret. */

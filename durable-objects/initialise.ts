@@ -30,7 +30,12 @@ interface Checked {
   development: boolean
 }
 
-export async function initialise(ctx: Context, request: InitialiseRequest): Promise<{ ok: true } | Refused> {
+/** `arm` sets the alarm in the transaction that makes the repository: the first publication survives a crash here. */
+export async function initialise(
+  ctx: Context,
+  request: InitialiseRequest,
+  arm: () => void,
+): Promise<{ ok: true } | Refused> {
   if (!isFreshness(request.freshness))
     return refused('invalid', 400, 'The freshness settings must be whole seconds ≥ 1.')
   if (await retrying(ctx, () => ctx.bucket.head(timestampKey(ctx.place))))
@@ -46,26 +51,10 @@ export async function initialise(ctx: Context, request: InitialiseRequest): Prom
     return refused('invalid', 400, error instanceof Error ? error.message : String(error))
   }
   for (const root of checked.roots) {
-    const key = metadataKey(ctx.place, root.version, 'root')
-    const options = {
-      sha256: root.sha256,
-      onlyIf: { etagDoesNotMatch: '*' },
-      httpMetadata: { contentType: 'application/json' },
-    }
-    const put = await retrying(ctx, () => ctx.bucket.put(key, root.bytes, options))
-    if (put === null && (await retrying(ctx, () => ctx.bucket.head(key)))?.checksums.toJSON().sha256 !== root.sha256)
-      return refused('conflict', 409, `The bucket holds another ${root.version}.root.json. Use an empty bucket.`)
+    const head = await retrying(ctx, () => ctx.bucket.head(metadataKey(ctx.place, root.version, 'root')))
+    if (head)
+      return refused('conflict', 409, `The bucket holds a ${root.version}.root.json already. Use an empty bucket.`)
   }
-  for (const [role, file] of [
-    ['targets', checked.targets],
-    ['bins', checked.bins],
-  ] as const)
-    await retrying(ctx, () =>
-      ctx.bucket.put(metadataKey(ctx.place, file.version, role), file.bytes, {
-        sha256: file.sha256,
-        httpMetadata: { contentType: 'application/json' },
-      }),
-    )
   const now = ctx.now()
   ctx.storage.transactionSync(() => {
     const { sql } = ctx
@@ -90,6 +79,7 @@ export async function initialise(ctx: Context, request: InitialiseRequest): Prom
     setFact(sql, 'state', 'live')
     const root = checked.roots.at(-1)!
     appendJournal(sql, now, { event: 'initialised', root: root.version, sha256: root.sha256 })
+    arm()
   })
   return { ok: true }
 }

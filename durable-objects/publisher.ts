@@ -79,9 +79,8 @@ export class Publisher extends DurableObject<Env> {
     const state = getFact(this.ctx.storage.sql, 'state')
     if (state === undefined) return refused('invalid', 400, 'Ask for the online keys first.')
     if (state === 'live') return refused('conflict', 409, 'This repository is initialised already.')
-    const answer = await initialise(this.#ctx(), request)
+    const answer = await initialise(this.#ctx(), request, () => this.#arm())
     if (!answer.ok) return answer
-    this.#arm()
     await this.#pass()
     if (liveRole(this.ctx.storage.sql, 'timestamp')) return { ok: true }
     return refused('unavailable', 503, `Initialised, but not published yet: ${this.#lastError()}`)

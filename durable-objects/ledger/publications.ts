@@ -18,7 +18,8 @@ export interface Publication extends Record<string, string | number | null> {
 
 export interface StoredObject {
   key: string
-  kind: 'metadata' | 'page'
+  /** `metadata` we signed, `offline` metadata that people signed, or a `page`. */
+  kind: 'metadata' | 'offline' | 'page'
   /** Role name, or target path of a page. */
   name: string
   /** Role a page belongs to. */

@@ -66,6 +66,10 @@ async function putImmutable(ctx: Context, publication: number, object: ObjectHea
     if (repaired === null) throw new RetryableFault(`${object.key} changed while it was repaired.`)
     return { ok: true }
   }
+  if (object.kind === 'offline')
+    throw new Halt(
+      `${object.key} in the bucket is not the file the ceremony signed. Remove that object, then run \`tuf-edge resume\`.`,
+    )
   if (await signedByUs(ctx, object.name, foundBytes))
     throw new Halt(
       `${object.key} carries our signature on bytes this ledger never stored: a second writer or a restored ledger. ` +

@@ -31,6 +31,7 @@ export function finishFlip(ctx: Context, row: TimestampRow, etag: string): numbe
 
     const notBefore = now + graceMs(freshnessOf(sql))
     for (const object of objectsOf(sql, publication.id)) {
+      if (object.kind === 'offline') continue
       if (object.kind === 'metadata') {
         const old = liveRole(sql, object.name)
         if (old) addGarbage(sql, metadataKey(place, old.version, old.name), notBefore, 'metadata', 'replaced')
@@ -85,6 +86,7 @@ export function supersede(
   ctx.storage.transactionSync(() => {
     const notBefore = now + graceMs(freshnessOf(sql))
     for (const object of objectsOf(sql, id)) {
+      if (object.kind === 'offline') continue
       const current =
         object.kind === 'page' &&
         one(sql, 'SELECT 1 AS x FROM pages WHERE path = ? AND sha256 = ?', object.name, object.sha256) !== undefined

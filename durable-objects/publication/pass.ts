@@ -10,14 +10,14 @@ import { freshnessOf, tickDue } from '../freshness.ts'
 import { getFact } from '../ledger/facts.ts'
 import { openPublication, type Publication } from '../ledger/publications.ts'
 import { liveRole } from '../ledger/roles.ts'
-import { all, one } from '../ledger/sql.ts'
+import { one } from '../ledger/sql.ts'
 import { applyPublication } from './apply.ts'
 import { commitPublication } from './commit.ts'
 import { type Context, RetryableFault } from './context.ts'
 import { inspectTimestamp, recordForeignWrite } from './fence.ts'
 import { finishFlip, supersede } from './finish.ts'
 import { expectedEtag, flipTimestamp, type SnapshotMeta } from './flip.ts'
-import { makePlan } from './plan.ts'
+import { makePlan, planNeeded } from './plan.ts'
 import { signPublication } from './sign.ts'
 
 /** Rounds of one pass: each publishes or repairs something. What is left then goes on with the next alarm. */
@@ -48,21 +48,13 @@ export async function runPass(ctx: Context, published: (seqs: number[]) => void)
 /** Plans, signs and commits the next publication, not before the flip interval of the last one is over. */
 async function prepare(ctx: Context, macKey: Uint8Array): Promise<Publication | undefined> {
   const { sql } = ctx
-  const first = liveRole(sql, 'timestamp') ? undefined : binNamesOf(ctx)
-  if (!makePlan(sql, macKey, ctx.now(), first)) return undefined
+  if (!planNeeded(sql, ctx.now())) return undefined
+  // What is staged during the wait shares the publication.
   const since = ctx.now() - (getFact(sql, 'flippedAt') ?? 0)
-  // What is staged during the wait shares the publication, so the plan is made again after it.
   if (since >= 0 && since < ctx.flipIntervalMs) await ctx.sleep(ctx.flipIntervalMs - since)
-  const plan = makePlan(sql, macKey, ctx.now(), first)
-  return plan && commitPublication(ctx, plan, await signPublication(ctx, plan))
+  const plan = makePlan(sql, macKey, ctx.now())
+  return commitPublication(ctx, plan, await signPublication(ctx, plan))
 }
-
-/** The bins that `bins` delegates to: rows made at initialisation, without a live version yet. */
-const binNamesOf = (ctx: Context): string[] =>
-  all<{ name: string }>(
-    ctx.sql,
-    "SELECT name FROM roles WHERE version IS NULL AND name NOT IN ('index', 'snapshot', 'timestamp')",
-  ).map((row) => row.name)
 
 /** Brings ledger and bucket together before anything is written. */
 async function settle(ctx: Context, published: (seqs: number[]) => void): Promise<void> {

@@ -12,8 +12,9 @@ import {
 } from '../../pypi/simple.ts'
 import { dueRoles, freshnessOf, listDue } from '../freshness.ts'
 import { type FileRow, filesOfBin, macHolds } from '../ledger/files.ts'
-import { waitingProjects } from '../ledger/queue.ts'
-import { highestVersion } from '../ledger/roles.ts'
+import { type OfflineRow, offlineVersions } from '../ledger/offline.ts'
+import { waitingCount, waitingProjects } from '../ledger/queue.ts'
+import { highestVersion, liveRole } from '../ledger/roles.ts'
 import { all, one, type Sql } from '../ledger/sql.ts'
 
 /** Projects taken into one publication: at ≤ 6 puts at a time and ~10 ms a put, about a second of applying. */
@@ -43,7 +44,11 @@ export interface Plan {
   bins: Map<string, Target[]>
   list: boolean
   quarantine: { project: string; filename: string; reason: string }[]
+  /** What people signed and the bucket does not have yet. */
+  offline: ({ role: string } & OfflineRow)[]
 }
+
+const OFFLINE_ROLES = ['root', 'targets', 'bins']
 
 interface PageRow extends Record<string, string | number> {
   path: string
@@ -57,22 +62,29 @@ export const pagePath = (shard: string, project: string, form: 'json' | 'html'):
   `simple/${shard}/${project}/vnd.pypi.simple.v1.${form}`
 export const listPath = (form: 'json' | 'html'): string => `simple/vnd.pypi.simple.v1.${form}`
 
-/** The next publication, or undefined when nothing is waiting and nothing is due. `first` plans every bin. */
-export function makePlan(sql: Sql, macKey: Uint8Array, now: number, first?: string[]): Plan | undefined {
+/** Whether a publication is needed: something waits, something is due, or there has been none yet. */
+export const planNeeded = (sql: Sql, now: number): boolean =>
+  liveRole(sql, 'snapshot') === undefined ||
+  waitingCount(sql) > 0 ||
+  listDue(sql, now) ||
+  dueRoles(sql, freshnessOf(sql), now).length > 0
+
+export function makePlan(sql: Sql, macKey: Uint8Array, now: number): Plan {
+  const first = liveRole(sql, 'snapshot') === undefined
   const waiting = waitingProjects(sql, PROJECTS_MAX)
   const due = dueRoles(sql, freshnessOf(sql), now)
   const bins = new Set(waiting.map((row) => row.bin))
-  for (const bin of first ?? due.filter((role) => role !== 'snapshot' && role !== 'index').slice(0, DUE_BINS_MAX))
-    bins.add(bin)
-  const list = first !== undefined || due.includes('index') || listDue(sql, now)
-  if (bins.size === 0 && !list && !due.includes('snapshot')) return undefined
-
+  const dueBins = due.filter((role) => role !== 'snapshot' && role !== 'index').slice(0, DUE_BINS_MAX)
+  // All bins exist, even empty, before the delegator that names them is readable.
+  for (const bin of first ? unpublishedBins(sql) : dueBins) bins.add(bin)
+  const list = first || due.includes('index') || listDue(sql, now)
   const plan: Plan = {
     projects: waiting.map(({ project, seq }) => ({ project, seq })),
     pages: [],
     bins: new Map(),
     list,
     quarantine: [],
+    offline: first ? OFFLINE_ROLES.flatMap((role) => offlineVersions(sql, role).map((row) => ({ role, ...row }))) : [],
   }
   const planned = new Map<string, FileRow[]>(waiting.map((row) => [row.project, []]))
   for (const bin of bins) plan.bins.set(bin, binTargets(sql, macKey, bin, planned, plan.quarantine))
@@ -80,6 +92,12 @@ export function makePlan(sql: Sql, macKey: Uint8Array, now: number, first?: stri
   if (list) plan.pages.push(...listPages(sql, new Set(planned.keys())))
   return plan
 }
+
+/** The bins that `bins` delegates to: rows made at initialisation, without a live version yet. */
+const unpublishedBins = (sql: Sql): string[] =>
+  all<{ name: string }>(sql, "SELECT name FROM roles WHERE version IS NULL AND name LIKE 'bin-%'").map(
+    (row) => row.name,
+  )
 
 function binTargets(
   sql: Sql,

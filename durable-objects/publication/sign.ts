@@ -50,6 +50,18 @@ export async function signPublication(ctx: Context, plan: Plan): Promise<SignedP
     })
   }
 
+  for (const { role: name, version, sha256, bytes } of plan.offline)
+    objects.push({
+      key: metadataKey(place, version, name),
+      kind: 'offline',
+      name,
+      bin: null,
+      version,
+      expires: null,
+      sha256,
+      bytes,
+    })
+
   const add = async (name: string, signer: Signer, version: number, expires: number, signed: unknown) => {
     const bytes = await signRole(signed as Parameters<typeof signRole>[0], [signer])
     const sha256 = await sha256Hex(bytes)
