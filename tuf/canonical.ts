@@ -24,13 +24,18 @@ const SURROGATE = /[\ud800-\udfff]/
  * that JSON does not have (undefined, functions …)
  */
 export function canonicalize(value: Canonical): Uint8Array {
-  const text = textOf(value)
+  let text = textOf(value, byCodeUnit)
   // UTF-8 cannot carry half a surrogate pair: encode() would silently put U+FFFD in its place.
   if (!text.isWellFormed()) throw new FormatError('A string to be signed holds half of a surrogate pair.')
+  // JavaScript compares UTF-16 units. That is code point order until a character above U+FFFF comes in, which is so rare
+  // that everything is written again then.
+  if (SURROGATE.test(text)) text = textOf(value, byCodePoint)
   return UTF8.encode(text)
 }
 
-function textOf(value: Canonical): string {
+type Order = (a: string, b: string) => number
+
+function textOf(value: Canonical, order: Order): string {
   if (typeof value === 'string') return quote(value)
   if (typeof value === 'number') {
     if (!Number.isSafeInteger(value) || Object.is(value, -0))
@@ -38,49 +43,52 @@ function textOf(value: Canonical): string {
     return String(value)
   }
   if (value === null || typeof value === 'boolean') return String(value)
-  if (Array.isArray(value)) return textOfArray(value)
-  if (value instanceof Map) return textOfMap(value)
-  if (typeof value === 'object' && isPlain(value)) return textOfMap(new Map(Object.entries(value)))
+  if (Array.isArray(value)) return textOfArray(value, order)
+  if (value instanceof Map) return textOfMap(value, order)
+  if (typeof value === 'object' && isPlain(value)) return textOfMap(new Map(Object.entries(value)), order)
   throw new FormatError('A value to be signed is not JSON.')
 }
 
-function textOfArray(array: readonly Canonical[]): string {
+function textOfArray(array: readonly Canonical[], order: Order): string {
   let text = '['
   let separator = ''
   for (const item of array) {
-    text += separator + textOf(item)
+    text += separator + textOf(item, order)
     separator = ','
   }
   return `${text}]`
 }
 
 // Appending is the fast way to build a long string in V8: it keeps the parts and copies each character once, at the end.
-function textOfMap(map: ReadonlyMap<string, Canonical>): string {
+function textOfMap(map: ReadonlyMap<string, Canonical>, order: Order): string {
   let text = '{'
   let separator = ''
-  for (const key of sortedKeys(map)) {
-    text += `${separator}${quote(key)}:${textOf(map.get(key)!)}`
+  for (const [key, value] of sorted(map, order)) {
+    text += `${separator}${quote(key)}:${textOf(value, order)}`
     separator = ','
   }
   return `${text}}`
 }
 
-/**
- * Keys in code point order. The default sort compares UTF-16 units, which differs only when a key holds a character
- * above U+FFFF, so the slower comparison is kept for those.
- */
-function sortedKeys(map: ReadonlyMap<string, Canonical>): string[] {
-  const keys = [...map.keys()]
-  return keys.some((key) => SURROGATE.test(key)) ? keys.sort(byCodePoint) : keys.sort()
+/** The entries in order; most metadata comes canonical, so the map itself when its keys are in order already. */
+function sorted(map: ReadonlyMap<string, Canonical>, order: Order): Iterable<[string, Canonical]> {
+  let previous: string | undefined
+  for (const key of map.keys()) {
+    if (previous !== undefined && order(previous, key) > 0) return [...map].sort(([a], [b]) => order(a, b))
+    previous = key
+  }
+  return map
+}
+
+function byCodeUnit(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function byCodePoint(a: string, b: string): number {
   const length = Math.min(a.length, b.length)
   for (let i = 0; i < length; i++) {
-    if (a.charCodeAt(i) !== b.charCodeAt(i)) {
-      // Both may stand in the middle of a pair: the halves before them are equal, so the second halves decide.
-      return a.codePointAt(i)! - b.codePointAt(i)!
-    }
+    // Both may stand in the middle of a pair: the halves before them are equal, so the second halves decide.
+    if (a.charCodeAt(i) !== b.charCodeAt(i)) return a.codePointAt(i)! - b.codePointAt(i)!
   }
   return a.length - b.length
 }

@@ -1,7 +1,7 @@
 // The verifying client against a repository in memory that can be made to lie. Named after what a client must do
 // (TUF 1.0.34, 5; the behaviours of tuf-conformance, and bounds that it does not cover).
 import { describe, expect, test } from 'vitest'
-import { binDelegations, binOfPath, type Profile, shardOf, topDelegations } from '../../../tuf/bins.ts'
+import { binOfPath, type Profile, shardOf } from '../../../tuf/bins.ts'
 import { rootSigned, snapshotSigned, timestampSigned } from '../../../tuf/build.ts'
 import { Client, initStore } from '../../../tuf/client.ts'
 import { sha256Hex } from '../../../tuf/digest.ts'
@@ -1033,7 +1033,8 @@ describe('the search for a target', () => {
     { kind: 'hashed', bins: 16, prefix: 'bin' },
   ]
   test.each(profiles)('an index of %o: pages, files and the project list are found in their roles', async (profile) => {
-    const { repository, client } = await index(profile)
+    const repository = await Repository.index(profile)
+    const client = clientOf(repository, await repository.newStore())
     const asked = () => repository.asked().filter((name) => !name.startsWith('targets/'))
     const page = `simple/${shardOf('foo')}/foo/vnd.pypi.simple.v1.json`
     await client.refresh()
@@ -1235,29 +1236,6 @@ describe('the web transport', () => {
     await expect(readAll(body, 1000, 'x')).rejects.toThrow('the server is too slow')
   })
 })
-
-/** A small index with everything that `bins.ts` delegates. */
-async function index(profile: Profile) {
-  const repository = await Repository.make()
-  const [online, offline] = [await newSigner(), await newSigner()]
-  const page = `simple/${shardOf('foo')}/foo/vnd.pypi.simple.v1.json`
-  const file = `files/${shardOf('foo')}/foo/foo-1!2.0+x.tar.gz`
-  repository.role('targets').delegations = topDelegations({
-    indexKey: online.key,
-    binsKeys: [offline.key],
-    binsThreshold: 1,
-  })
-  repository.role('bins').signers = [offline]
-  repository.role('bins').delegations = binDelegations(profile, online.key)
-  repository.role('index').files.set('simple/vnd.pypi.simple.v1.json', utf8('the list'))
-  repository.role(binOfPath(profile, page)).files.set(page, utf8('a page'))
-  repository.role(binOfPath(profile, file)).files.set(file, utf8('a file'))
-  // A bin that holds nothing exists all the same.
-  repository.role(binOfPath(profile, `files/${shardOf('bar')}/bar/none.whl`))
-  for (const [name, role] of repository.roles) if (name !== 'targets' && name !== 'bins') role.signers = [online]
-  await repository.publish(...repository.roles.keys())
-  return { repository, client: clientOf(repository, await repository.newStore()) }
-}
 
 function rolesOf(repository: Repository) {
   const role = ([signer]: Signer[]) => ({ keyids: [signer!.keyid], threshold: 1 })

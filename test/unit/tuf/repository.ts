@@ -4,6 +4,7 @@
 //   const repository = await Repository.make()      // root, targets, snapshot and timestamp are published
 //   repository.role('targets').files.set(path, content)
 //   await repository.publish('targets')             // next targets, snapshot and timestamp
+import { binDelegations, binNames, binOfPath, type Profile, shardOf, topDelegations } from '../../../tuf/bins.ts'
 import { rootSigned, snapshotSigned, targetsSigned, timestampSigned } from '../../../tuf/build.ts'
 import type { Canonical } from '../../../tuf/canonical.ts'
 import { initStore, roleFile, type Store } from '../../../tuf/client.ts'
@@ -61,17 +62,46 @@ export class Repository {
   signers!: Record<TopLevelRole, Signer[]>
   thresholds: Record<TopLevelRole, number> = { root: 1, timestamp: 1, snapshot: 1, targets: 1 }
   versions = { root: 0, timestamp: 0, snapshot: 0 }
-  expires = { root: NOW + 365 * DAY, timestamp: NOW + DAY, snapshot: NOW + DAY, targets: NOW + 90 * DAY }
+  expires: Record<TopLevelRole, number>
   /** Whether snapshot lists digests and lengths. */
   hashes = true
 
+  private constructor(now: number) {
+    this.expires = { root: now + 365 * DAY, timestamp: now + DAY, snapshot: now + DAY, targets: now + 90 * DAY }
+  }
+
   static async make(): Promise<Repository> {
-    const repository = new Repository()
+    const repository = new Repository(NOW)
     const one = async () => [await newSigner()]
     repository.signers = { root: await one(), timestamp: await one(), snapshot: await one(), targets: await one() }
     repository.role('targets')
     await repository.publishRoot()
     await repository.publish('targets')
+    return repository
+  }
+
+  /** A small index: everything that `bins.ts` delegates, a page and a file of `foo`, the project list. */
+  static async index(profile: Profile, now = NOW): Promise<Repository> {
+    const repository = new Repository(now)
+    const one = async () => [await newSigner()]
+    const [online, offline] = [await newSigner(), await newSigner()]
+    repository.signers = { root: await one(), timestamp: [online], snapshot: [online], targets: await one() }
+    const page = `simple/${shardOf('foo')}/foo/vnd.pypi.simple.v1.json`
+    const file = `files/${shardOf('foo')}/foo/foo-1!2.0+x.tar.gz`
+    repository.role('targets').delegations = topDelegations({
+      indexKey: online.key,
+      binsKeys: [offline.key],
+      binsThreshold: 1,
+    })
+    repository.role('bins').delegations = binDelegations(profile, online.key)
+    repository.role('index').files.set('simple/vnd.pypi.simple.v1.json', utf8('the list'))
+    // Bins that hold nothing exist all the same.
+    for (const name of binNames(profile)) repository.role(name)
+    repository.role(binOfPath(profile, page)).files.set(page, utf8('a page'))
+    repository.role(binOfPath(profile, file)).files.set(file, utf8('a file'))
+    for (const [name, role] of repository.roles) role.signers = [name === 'bins' ? offline : online]
+    await repository.publishRoot()
+    await repository.publish(...repository.roles.keys())
     return repository
   }
 
