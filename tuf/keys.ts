@@ -52,14 +52,44 @@ export function parseKey(json: Json, { keyid, strict = false }: { keyid?: string
   const publicKey = asString(keyval.get('public'), 'The public part of a key')
 
   const hash = keyId(raw)
-  const key = { keytype, scheme, public: publicKey, keyid: keyid ?? hash, keyidMatches: (keyid ?? hash) === hash, raw }
-  if (strict && !key.keyidMatches)
+  if (strict && keyid !== undefined && keyid !== hash)
     throw new FormatError(`The key ${keyid} is listed under a keyid that is not its hash.`)
+  const judgement = strict ? { identity: identityOf(keytype, scheme, publicKey), problem: undefined } : undefined
+  return lazyKey(
+    { keytype, scheme, public: publicKey, keyid: keyid ?? hash, keyidMatches: (keyid ?? hash) === hash, raw },
+    judgement,
+  )
+}
+
+type Judgement = Pick<Key, 'identity' | 'problem'>
+
+/**
+ * A key that is judged when somebody asks. Unpacking a curve point takes a tenth of a millisecond, a file may list
+ * thousands of keys (one for each team of an index), and a client uses one or two of them.
+ */
+function lazyKey(key: Omit<Key, keyof Judgement>, known: Judgement | undefined): Key {
+  let judgement = known
+  const judge = (): Judgement => {
+    judgement ??= judgementOf(key.keytype, key.scheme, key.public)
+    return judgement
+  }
+  return {
+    ...key,
+    get identity() {
+      return judge().identity
+    },
+    get problem() {
+      return judge().problem
+    },
+  }
+}
+
+function judgementOf(keytype: string, scheme: string, publicKey: string): Judgement {
   try {
-    return { ...key, identity: identityOf(keytype, scheme, publicKey), problem: undefined }
+    return { identity: identityOf(keytype, scheme, publicKey), problem: undefined }
   } catch (error) {
-    if (strict || !(error instanceof FormatError)) throw error
-    return { ...key, identity: undefined, problem: error.message }
+    if (!(error instanceof FormatError)) throw error
+    return { identity: undefined, problem: error.message }
   }
 }
 

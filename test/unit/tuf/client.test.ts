@@ -19,6 +19,7 @@ import type { Limits } from '../../../tuf/limits.ts'
 import { type Signer, signRole } from '../../../tuf/sign.ts'
 import { readAll, verifiedStream } from '../../../tuf/stream.ts'
 import { type Transport, webTransport } from '../../../tuf/transport.ts'
+import { TrustedSet } from '../../../tuf/trusted.ts'
 import {
   BASE,
   DAY,
@@ -424,6 +425,16 @@ describe('timestamp, snapshot and targets', () => {
       [],
     ],
     [
+      'a snapshot of another version than its name',
+      async (r) => {
+        r.files.set('2.snapshot.json', r.files.get('1.snapshot.json')!)
+        r.versions.snapshot = 2
+        await r.publishTimestamp()
+      },
+      MismatchError,
+      ['timestamp.json'],
+    ],
+    [
       'a snapshot that is missing',
       async (r) => {
         await r.publish('targets')
@@ -564,7 +575,10 @@ describe('timestamp, snapshot and targets', () => {
     await expect(clientOf(repository, store).refresh()).rejects.toThrow(RollbackError)
     repository.versions = { ...repository.versions, timestamp: 7, snapshot: 1 }
     await repository.publishTimestamp()
-    await expect(clientOf(repository, store).refresh()).rejects.toThrow(RollbackError)
+    await expect(clientOf(repository, store).refresh()).rejects.toThrow('snapshot in timestamp has version 1')
+    repository.versions = { ...repository.versions, timestamp: 0, snapshot: 2 }
+    await repository.publishTimestamp()
+    await expect(clientOf(repository, store).refresh()).rejects.toThrow('timestamp has version 1')
     expect(store.files.get('timestamp.json')).toBe(kept)
   })
 
@@ -710,6 +724,27 @@ describe('timestamp, snapshot and targets', () => {
     await clientOf(repository, store).refresh()
     // tuf-js needs minutes for this; quadratic work anywhere would show.
     expect(performance.now() - started).toBeLessThan(5000)
+  })
+})
+
+describe('the trusted set', () => {
+  test('takes files in the order of the workflow only', async () => {
+    const { repository, store } = await setUp()
+    const file = (name: string) => repository.files.get(name)!
+    await repository.publishRoot()
+    const set = await TrustedSet.start(store.files.get('root.json')!, NOW)
+    await expect(set.updateSnapshot(file('1.snapshot.json'))).rejects.toThrow(UsageError)
+    await expect(set.updateTargets(file('1.targets.json'))).rejects.toThrow(UsageError)
+    expect(await set.updateTimestamp(file('timestamp.json'))).toBe(true)
+    expect(await set.updateTimestamp(file('timestamp.json'))).toBe(false)
+    await expect(set.updateRoot(file('2.root.json'))).rejects.toThrow(UsageError)
+    await set.updateSnapshot(file('1.snapshot.json'))
+    await expect(set.updateTimestamp(file('timestamp.json'))).rejects.toThrow(UsageError)
+    await expect(set.updateSnapshot(file('1.snapshot.json'))).rejects.toThrow(UsageError)
+    await expect(set.updateDelegated(file('1.targets.json'), 'team', 'targets')).rejects.toThrow(FormatError)
+    await set.updateTargets(file('1.targets.json'))
+    await expect(set.updateDelegated(file('1.targets.json'), 'targets', 'team')).rejects.toThrow(UsageError)
+    expect(set.targets('targets')?.signed.version).toBe(1)
   })
 })
 
