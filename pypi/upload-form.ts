@@ -42,9 +42,7 @@ export interface UploadForm {
 /** Called once, when the `content` part begins; gives the sink for its bytes. */
 export type OnFile = (part: FilePart) => Promise<FileSink> | FileSink
 
-type Event =
-  | { readonly kind: 'open'; readonly filename: string; readonly contentType?: string }
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+type Event = { readonly kind: 'open'; readonly part: FilePart } | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
 
 /**
  * Reads an upload form. Rejects with Refusal for bad input, and with whatever `onFile`, the sink or the body throws.
@@ -68,7 +66,7 @@ export async function readUploadForm(
       if (done) break
       for (const event of form.write(value)) {
         if (event.kind === 'bytes') await sink!.write(event.bytes)
-        else sink = await onFile(form.filePart(event.filename, event.contentType))
+        else sink = await onFile(event.part)
       }
     }
   } finally {
@@ -135,10 +133,6 @@ class FormParser {
     this.#search = searchFor(boundary, (index, chunk) => this.#between(index, chunk))
   }
 
-  filePart(filename: string, contentType: string | undefined): FilePart {
-    return { filename, ...(contentType === undefined ? {} : { contentType }), fields: new Map(this.#fields) }
-  }
-
   /** What a chunk of the body brought of the file, in order. */
   write(chunk: Uint8Array): Event[] {
     if (this.#state === 'done') return [] // the epilogue means nothing (RFC 2046)
@@ -149,7 +143,7 @@ class FormParser {
   }
 
   end(): UploadForm {
-    if (this.#state !== 'done') this.#search.end()
+    if (this.#state !== 'done' && this.#state !== 'preamble') this.#search.end()
     if (this.#state !== 'done') throw new Refusal('The upload ended before its form did: send it again.')
     if (!this.#file) throw new Refusal("The upload form has no 'content': send the file in a part of that name.")
     return { ...this.#file, fields: this.#fields }
@@ -223,8 +217,10 @@ class FormParser {
     if (contentType?.startsWith('image/'))
       throw new Refusal(`The file is sent as ${shown(contentType)}: upload wheels and sdists, not images.`)
     checkAction(this.#fields)
-    this.#file = { filename, ...(contentType === undefined ? {} : { contentType }), size: 0 }
-    this.#events.push({ kind: 'open', filename, ...(contentType === undefined ? {} : { contentType }) })
+    const named = { filename, ...(contentType === undefined ? {} : { contentType }) }
+    this.#file = { ...named, size: 0 }
+    // A copy: fields after the file may be in the same chunk, and are read before the event is.
+    this.#events.push({ kind: 'open', part: { ...named, fields: new Map(this.#fields) } })
     this.#state = 'file'
   }
 

@@ -201,27 +201,25 @@ export interface Member {
 
 /** A tar archive without its end. */
 export function tarMembers(members: Member[]): Uint8Array<ArrayBuffer> {
-  return concat(
-    ...members.map((member) => {
-      const content =
-        typeof member.content === 'string' ? bytesOf(member.content) : (member.content ?? new Uint8Array())
-      const header = new Uint8Array(512)
-      const put = (at: number, text: string): void => header.set(bytesOf(text), at)
-      put(0, member.name)
-      put(100, '0000644\0')
-      put(108, '0000000\0')
-      put(116, '0000000\0')
-      put(124, `${(member.size ?? content.length).toString(8).padStart(11, '0')}\0`)
-      put(136, '00000000000\0')
-      put(148, '        ')
-      put(156, member.type ?? '0')
-      put(157, member.link ?? '')
-      put(257, 'ustar\x0000')
-      const sum = header.reduce((total, byte) => total + byte, member.badChecksum ? 1 : 0)
-      put(148, `${sum.toString(8).padStart(6, '0')}\0 `)
-      return concat(header, content, new Uint8Array((512 - (content.length % 512)) % 512))
-    }),
-  )
+  const parts = members.map((member) => {
+    const content = typeof member.content === 'string' ? bytesOf(member.content) : (member.content ?? new Uint8Array())
+    const header = new Uint8Array(512)
+    const put = (at: number, text: string): void => header.set(bytesOf(text), at)
+    put(0, member.name)
+    put(100, '0000644\0')
+    put(108, '0000000\0')
+    put(116, '0000000\0')
+    put(124, `${(member.size ?? content.length).toString(8).padStart(11, '0')}\0`)
+    put(136, '00000000000\0')
+    put(148, '        ')
+    put(156, member.type ?? '0')
+    put(157, member.link ?? '')
+    put(257, 'ustar\x0000')
+    const sum = header.reduce((total, byte) => total + byte, member.badChecksum ? 1 : 0)
+    put(148, `${sum.toString(8).padStart(6, '0')}\0 `)
+    return concat(header, content, new Uint8Array((512 - (content.length % 512)) % 512))
+  })
+  return new Uint8Array(Buffer.concat(parts))
 }
 
 export const TAR_END = new Uint8Array(1024)
