@@ -1,6 +1,3 @@
-import { Hono } from 'hono'
-import type { Env } from './env.ts'
+import { createFace } from './face.ts'
 
-const app = new Hono<{ Bindings: Env }>()
-app.get('/', (c) => c.text('tuf-edge\n'))
-export default app
+export default createFace('main')

@@ -1,0 +1,67 @@
+// The face assembled: which path is answered by what. State: one reader and one health check, for as long as the isolate
+// lives. Invariant: no answer leaves without `nosniff`, and none carries a stack or an internal message.
+//
+// Paths are matched as they came, undecoded; whatever is not named here is 404, `/cdn-cgi/*` included.
+import { type Context, Hono, type Next } from 'hono'
+import type { Env } from './env.ts'
+import { answerTo, NotFound, NotInitialised, Problem } from './errors.ts'
+import { answerFile } from './files.ts'
+import { HealthCheck } from './health.ts'
+import { answerHome } from './home.ts'
+import { isLoopback, rawPath } from './paths.ts'
+import { Reader } from './reader.ts'
+import { answerSimple } from './simple.ts'
+import { answerTuf } from './tuf.ts'
+import { upload } from './upload.ts'
+
+type Face = { Bindings: Env }
+
+/** @param repository whose bucket keys are read; the public URL space has one repository */
+export function createFace(repository: string): Hono<Face> {
+  const reader = new Reader(repository)
+  const health = new HealthCheck(reader)
+  const face = new Hono<Face>({ getPath: rawPath })
+  face.onError((error) => answerTo(error))
+  face.notFound(() => answerTo(new NotFound()))
+
+  face.use('*', async (c, next) => {
+    await next()
+    if (!c.res.headers.has('X-Content-Type-Options')) c.header('X-Content-Type-Options', 'nosniff')
+  })
+  face.use('*', async (c: Context<Face>, next: Next) => {
+    if (c.req.path !== '/healthz') await admit(c, reader)
+    await next()
+  })
+
+  const reads = (path: string, answer: (c: Context<Face>) => Promise<Response>): void => {
+    face.get(path, answer)
+    face.all(path, () => answerTo(new Problem(405, 'This can only be read.', { Allow: 'GET, HEAD' })))
+  }
+  const simple = (base: string) => (c: Context<Face>) => answerSimple(c.env, reader, c.req.raw, base, c.req.path)
+
+  face.route('/', upload)
+  reads('/', (c) => answerHome(c.env, reader, c.req.raw))
+  reads('/healthz', (c) => health.answer(c.env, c.req.raw))
+  reads('/metrics', (c) => health.metrics(c.env))
+  reads('/simple/*', simple('/simple/'))
+  reads('/legacy/+simple/*', simple('/legacy/+simple/'))
+  reads('/files/*', (c) => answerFile(c.env, reader, c.req.raw, c.req.path))
+  reads('/tuf/*', (c) => answerTuf(c.env, reader, c.req.raw, c.req.path))
+  return face
+}
+
+/**
+ * Before the first root only the API answers, because the ceremony goes through it, and uploads are refused in their own
+ * form. A development repository is shown to
+ * this machine alone: its keys were never guarded, so nobody else may come to trust it.
+ */
+async function admit(c: Context<Face>, reader: Reader): Promise<void> {
+  try {
+    const { development } = await reader.trust.get(c.env)
+    if (development && !isLoopback(c.req.raw))
+      throw new Problem(503, 'This is a development index: it is served to the machine it runs on and to nobody else.')
+  } catch (error) {
+    const writes = c.req.path.startsWith('/api/') || c.req.method === 'POST'
+    if (!(error instanceof NotInitialised && writes)) throw error
+  }
+}

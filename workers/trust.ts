@@ -1,0 +1,148 @@
+// Which roots this isolate trusts. State: the digests the Publisher named, the newest root, what was adopted since.
+//
+// Invariants
+// - A root is trusted because the Publisher named its digest, or because it follows a trusted one by both thresholds
+//   (TUF 1.0.34, 5.3.4). The bucket is only where its bytes are.
+// - The newest root and the floor never go back.
+// Cost: one RPC and one bucket read an isolate; `N+1.root.json`, which every TUF client asks for, one read each time.
+import { sha256Hex } from '../tuf/digest.ts'
+import { TufError } from '../tuf/errors.ts'
+import { metadataKey, type Place } from '../tuf/layout.ts'
+import { LIMITS } from '../tuf/limits.ts'
+import { type Envelope, parseRoot, type Root } from '../tuf/metadata.ts'
+import { verifyRole } from '../tuf/verify.ts'
+import type { Env } from './env.ts'
+import { bucket, log, NotInitialised, type Problem, Unavailable, verifying } from './errors.ts'
+import type { Flights } from './memory.ts'
+import { bounded, readVerified } from './objects.ts'
+
+/** A repository that was not there is asked for again after this long. */
+const REFUSAL_KEPT_MS = 1_000
+/** The Publisher is asked again at most this often when something does not verify. */
+const ASK_AGAIN_MS = 3_000
+
+export interface RootFile {
+  sha256: string
+  length: number
+}
+
+/** What is trusted at one moment; replaced as a whole, never changed. */
+export interface Trusted {
+  place: Place
+  /** Only loopback may see a development repository: its keys were never guarded. */
+  development: boolean
+  /** No timestamp below this version is the present. */
+  floor: number
+  root: Envelope<Root>
+  files: ReadonlyMap<number, RootFile>
+}
+
+export class Trust {
+  readonly #repository: string
+  readonly #flights: Flights
+  #trusted: Trusted | undefined
+  #refusal: { until: number; problem: Problem } | undefined
+  #askedAt = 0
+
+  constructor(repository: string, flights: Flights) {
+    this.#repository = repository
+    this.#flights = flights
+  }
+
+  /** @throws NotInitialised before the first root; Unavailable when the Publisher does not answer and never did. */
+  async get(env: Env): Promise<Trusted> {
+    if (this.#trusted) return this.#trusted
+    if (this.#refusal && Date.now() < this.#refusal.until) throw this.#refusal.problem
+    return this.#flights.share('trust', () => this.#ask(env))
+  }
+
+  /** Asks the Publisher again, unless it was asked just now. True if a newer root came of it. */
+  async askAgain(env: Env): Promise<boolean> {
+    const before = this.#trusted?.root.signed.version ?? 0
+    if (Date.now() - this.#askedAt < ASK_AGAIN_MS) return false
+    const after = await this.#flights.share('trust', () => this.#ask(env))
+    return after.root.signed.version > before
+  }
+
+  /** Walks the chain forward as a client does. True if at least one newer root was adopted. One read a root, and one. */
+  async walk(env: Env): Promise<boolean> {
+    const start = (await this.get(env)).root.signed.version
+    for (let step = 0; step < LIMITS.rootRotations; step++)
+      if (!(await this.#flights.share('root', () => this.#next(env)))) break
+    return (await this.get(env)).root.signed.version > start
+  }
+
+  /** Bytes of root `version`, or undefined: this repository has no such root. */
+  async file(env: Env, version: number): Promise<Uint8Array | undefined> {
+    let trusted = await this.get(env)
+    if (version === trusted.root.signed.version + 1) await this.#flights.share('root', () => this.#next(env))
+    trusted = await this.get(env)
+    if (version === trusted.root.signed.version) return trusted.root.bytes
+    const file = trusted.files.get(version)
+    return file && readVerified(env, rootObject(trusted.place, version, file))
+  }
+
+  async #ask(env: Env): Promise<Trusted> {
+    this.#askedAt = Date.now()
+    const answer = await env.PUBLIC.trust(this.#repository).catch((error: unknown) => {
+      log('trust', error)
+      throw new Unavailable('The publisher does not answer.')
+    })
+    if (!answer.ok) {
+      const problem = new NotInitialised(answer.message)
+      this.#refusal = { until: Date.now() + REFUSAL_KEPT_MS, problem }
+      throw problem
+    }
+    const place = { repository: this.#repository, epoch: answer.epoch }
+    const held = this.#trusted?.place.epoch === answer.epoch ? this.#trusted : undefined
+    const files = new Map(held?.files)
+    for (const { version, sha256, length } of answer.roots)
+      if (!files.has(version)) files.set(version, { sha256, length })
+    const newest = Math.max(...answer.roots.map((root) => root.version))
+    let root = held?.root
+    if (!root || newest > root.signed.version) {
+      const bytes = await readVerified(env, rootObject(place, newest, files.get(newest)!))
+      root = await verifying(() => parseRoot(bytes))
+    }
+    const development = answer.development || isDevelopment(root.signed)
+    return this.#install({ place, development, floor: Math.max(answer.timestamp, held?.floor ?? 0), root, files })
+  }
+
+  /** Adopts the next root if the bucket has one that both thresholds signed. One bucket read. */
+  async #next(env: Env): Promise<boolean> {
+    const trusted = await this.get(env)
+    const { roles, keys, version } = trusted.root.signed
+    const object = await bucket(() => env.BUCKET.get(metadataKey(trusted.place, version + 1, 'root')))
+    if (!object) return false
+    try {
+      const bytes = await bounded(object, LIMITS.rootBytes, `${version + 1}.root.json`)
+      const next = parseRoot(bytes)
+      if (next.signed.version !== version + 1) return false
+      await verifyRole(next, roles.root, keys, 'root')
+      await verifyRole(next, next.signed.roles.root, next.signed.keys, 'root')
+      const files = new Map(trusted.files).set(version + 1, { sha256: await sha256Hex(bytes), length: bytes.length })
+      this.#install({ ...trusted, root: next, files, development: trusted.development || isDevelopment(next.signed) })
+      return true
+    } catch (error) {
+      // Somebody planted it: for the world it is not there.
+      if (!(error instanceof TufError)) throw error
+      log('foreign-root', error)
+      return false
+    }
+  }
+
+  /** Two requests may have asked at once: the newer root stays. */
+  #install(trusted: Trusted): Trusted {
+    const held = this.#trusted
+    const same = held?.place.epoch === trusted.place.epoch
+    const root = same && held.root.signed.version > trusted.root.signed.version ? held.root : trusted.root
+    this.#trusted = { ...trusted, root, floor: Math.max(trusted.floor, same ? held.floor : 0) }
+    return this.#trusted
+  }
+}
+
+function rootObject(place: Place, version: number, { sha256, length }: RootFile) {
+  return { key: metadataKey(place, version, 'root'), sha256, length, what: `${version}.root.json` }
+}
+
+const isDevelopment = (root: Root): boolean => root.raw.get('x-tuf-edge-development') === true
