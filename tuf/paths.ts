@@ -16,8 +16,14 @@ export function matchPattern(pattern: string, path: string): boolean {
   const segments = path.split('/')
   return (
     patternSegments.length === segments.length &&
-    patternSegments.every((segment, i) => matchSegment(Array.from(segment), Array.from(segments[i]!)))
+    patternSegments.every((segment, i) => matchSegment(segment, segments[i]!))
   )
+}
+
+/** Most segments are literal or a whole `*`, and a look-up tries thousands of patterns. */
+function matchSegment(pattern: string, text: string): boolean {
+  if (pattern === '*' || pattern === text) return true
+  return /[*?]/.test(pattern) && matchWildcards(Array.from(pattern), Array.from(text))
 }
 
 /**
@@ -25,7 +31,7 @@ export function matchPattern(pattern: string, path: string): boolean {
  * is enough because an earlier one could match nothing that the later could not: time is at most the product of the
  * lengths, whatever the pattern.
  */
-function matchSegment(pattern: readonly string[], text: readonly string[]): boolean {
+function matchWildcards(pattern: readonly string[], text: readonly string[]): boolean {
   let p = 0
   let t = 0
   let star = -1
