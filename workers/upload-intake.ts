@@ -1,0 +1,159 @@
+// One upload from its form to the ledger. State: what the form has announced so far, and the content being taken.
+// Invariants: nothing is buffered before the publisher has authorised the token for the project and file name, except
+// where the form tells them after the file; a file is staged only after its bytes are in the bucket, whole and checked.
+//
+// Cost of an upload: 2 RPCs to the publisher (begin, stage); a duplicate 1, or 2 while it waits. Bucket: an sdist of
+// ≤ 5 MiB 1 class A operation, a wheel 2, larger files parts + 2 or 3. No class B.
+import type { BeginAnswer, BeginRequest, Refused, StageAnswer } from '../durable-objects/rpc.ts'
+import { type DistributionFilename, parseFilename } from '../pypi/filenames.ts'
+import { Refusal } from '../pypi/refusal.ts'
+import {
+  checkFieldsAgainstFilename,
+  checkUploadFields,
+  type FilePart,
+  type FileSink,
+  type FormFields,
+  readUploadForm,
+  type UploadForm,
+} from '../pypi/upload-form.ts'
+import { releaseKey } from '../pypi/versions.ts'
+import type { Env } from './env.ts'
+import { PART_BUFFERS, PART_BYTES, PartSlots } from './part-slots.ts'
+import type { UploadBody } from './upload-body.ts'
+import { UploadContent } from './upload-content.ts'
+import { LargeUpload } from './upload-large.ts'
+import { callMember } from './upload-member.ts'
+import type { Berth, StoredFile } from './upload-store.ts'
+
+/** The repository that `/legacy/` uploads to. */
+const REPOSITORY = 'main'
+
+/**
+ * Buffers for uploads that tell who they are after the file. No tool does; apart, so that whoever keeps them busy without
+ * a token keeps nobody else from uploading.
+ */
+const LATE_BUFFERS = 2
+export const slots = new PartSlots(PART_BUFFERS - LATE_BUFFERS)
+export const lateSlots = new PartSlots(LATE_BUFFERS)
+
+/** Poetry and pdm give up when nothing moves for 15 s; this is before. */
+const SLOT_WAIT_MS = 12_000
+
+/** What must come before `content` so that the publisher can be asked before a byte of it is kept. */
+const ANNOUNCED = ['sha256_digest', 'name', 'version', 'filetype']
+
+export interface Taken {
+  /** False: stored, but not in a live publication yet. */
+  readonly visible: boolean
+  /** Sentences for the uploader about what is odd but accepted. */
+  readonly warnings: readonly string[]
+}
+
+/** Takes the upload in `body`. @throws Refusal, Problem: nothing of it is or will be visible; others: outcome unknown */
+export async function takeUpload(
+  env: Env,
+  token: string,
+  contentType: string | null,
+  body: UploadBody,
+): Promise<Taken> {
+  const intake = new Intake(env, token, body)
+  try {
+    const form = await readUploadForm(body.stream(), contentType, (part) => intake.open(part))
+    return await intake.finish(form)
+  } finally {
+    await intake.close()
+  }
+}
+
+/** An upload the publisher has answered for. */
+type Begun = { readonly request: BeginRequest; readonly file: DistributionFilename } & (
+  | { readonly kind: 'duplicate'; readonly visible: boolean }
+  | { readonly kind: 'store'; readonly berth: Berth }
+)
+
+type Granted<T> = Exclude<T, Refused>
+
+const DROP: FileSink = { write: () => undefined }
+
+class Intake {
+  readonly #env: Env
+  readonly #token: string
+  readonly #body: UploadBody
+  #begun: Begun | undefined
+  #content: UploadContent | undefined
+
+  constructor(env: Env, token: string, body: UploadBody) {
+    this.#env = env
+    this.#token = token
+    this.#body = body
+  }
+
+  /** The file begins. */
+  async open({ filename, fields }: FilePart): Promise<FileSink> {
+    const file = parseFilename(filename)
+    const isAnnounced = ANNOUNCED.every((name) => fields.has(name))
+    const begun = isAnnounced ? await this.#begin(fields, file) : undefined
+    this.#begun = begun
+    if (begun?.kind === 'duplicate') return DROP
+    const lease = await (begun ? slots : lateSlots).acquire(SLOT_WAIT_MS)
+    this.#content = new UploadContent(lease, this.#body.declared, async () => {
+      if (begun) return LargeUpload.start(this.#env.BUCKET, begun.berth, file)
+      throw new Refusal(
+        `A file over ${PART_BYTES / 1024 / 1024} MiB is taken only if ${ANNOUNCED.map((name) => `'${name}'`).join(', ')} ` +
+          "come before 'content' in the form: upload with twine, uv or a build tool.",
+      )
+    })
+    return this.#content
+  }
+
+  /** The form has ended. */
+  async finish({ filename, fields }: UploadForm): Promise<Taken> {
+    const begun = this.#begun ?? (await this.#begin(fields, parseFilename(filename)))
+    const warnings = fields.has('attestations')
+      ? ['This index does not verify attestations yet: those sent with the file were not stored.']
+      : []
+    if (begun.kind === 'duplicate') return { visible: begun.visible || (await this.#whenVisible(begun)), warnings }
+    const stored = await this.#content!.store(this.#env.BUCKET, begun.berth, begun.file)
+    const { visible } = await this.#stage(begun, begun.berth.n, stored)
+    return { visible, warnings: [...stored.report.warnings, ...warnings] }
+  }
+
+  async close(): Promise<void> {
+    await this.#content?.close()
+  }
+
+  async #begin(fields: FormFields, file: DistributionFilename): Promise<Begun> {
+    const checked = checkUploadFields(fields)
+    checkFieldsAgainstFilename(checked, file)
+    const { sha256 } = checked
+    const { project, filename } = file
+    const request = { repository: REPOSITORY, token: this.#token, project, filename, sha256 }
+    const answer = await callMember<Granted<BeginAnswer>>(() => this.#env.MEMBER.begin(request))
+    if (answer.kind === 'duplicate') return { request, file, kind: 'duplicate', visible: answer.visible }
+    const place = { repository: REPOSITORY, epoch: answer.epoch }
+    return { request, file, kind: 'store', berth: { place, sha256, n: answer.n } }
+  }
+
+  async #whenVisible({ request }: Begun): Promise<boolean> {
+    return (await callMember<Granted<StageAnswer>>(() => this.#env.MEMBER.whenVisible(request))).visible
+  }
+
+  async #stage(
+    { request, file }: Begun,
+    n: number,
+    { size, report, metadata }: StoredFile,
+  ): Promise<StageAnswer & { ok: true }> {
+    const { requiresPython } = report.metadata
+    const stage = {
+      ...request,
+      n,
+      size,
+      version: file.version,
+      release: releaseKey(file.version),
+      filetype: file.kind,
+      ...(requiresPython === undefined ? {} : { requiresPython }),
+      ...(metadata ? { metadata } : {}),
+    }
+    return callMember<Granted<StageAnswer>>(() => this.#env.MEMBER.stage(stage))
+  }
+}

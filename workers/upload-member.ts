@@ -1,0 +1,36 @@
+// Calls through the door `Member`. State: none. Refusals are answers, not exceptions; an exception means that the call's
+// outcome is unknown, and all calls made here may be repeated: (repository, filename, sha256) is their idempotency key.
+import type { Refused } from '../durable-objects/rpc.ts'
+import { CHALLENGE } from './credentials.ts'
+import { Problem } from './errors.ts'
+
+/** Seconds after which an uploader may try again: a reset object is back in one, a publication takes a few. */
+const RETRY_AFTER = '5'
+
+/** The publisher said no. */
+export class Denied extends Problem {
+  constructor({ status, message }: Refused) {
+    super(status, message, {
+      ...(status === 401 ? { 'WWW-Authenticate': CHALLENGE } : {}),
+      ...(status === 503 ? { 'Retry-After': RETRY_AFTER } : {}),
+    })
+  }
+}
+
+/**
+ * Calls, and once more if the call was lost: a deploy, an eviction or a lost machine resets the object with calls under
+ * way. Which of these it was cannot be told here, two hops away (measured: an aborted object's error arrives marked
+ * `remote` alone, without `retryable`), and need not be: a second call of the same upload changes nothing. An overloaded
+ * object says so and is left alone. @throws Denied
+ */
+export async function callMember<T extends { ok: true }>(call: () => PromiseLike<T | Refused>): Promise<T> {
+  let answer: T | Refused
+  try {
+    answer = await call()
+  } catch (error) {
+    if ((error as { overloaded?: boolean }).overloaded === true) throw error
+    answer = await call()
+  }
+  if (!answer.ok) throw new Denied(answer)
+  return answer
+}
