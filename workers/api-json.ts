@@ -1,0 +1,90 @@
+// JSON in and out of the API. State: none. Bodies are strict: one object, the known fields, nothing twice; whoever sends
+// something else meant something else.
+import type { Refused } from '../durable-objects/rpc.ts'
+import { FormatError } from '../tuf/errors.ts'
+import { asObject } from '../tuf/fields.ts'
+import { type JsonObject, parseJson } from '../tuf/json.ts'
+import { Problem } from './errors.ts'
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  409: 'Conflict',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  503: 'Service Unavailable',
+}
+
+/** What a 401 asks for: the command line sends bearer tokens, and a browser shall not open a password window. */
+export const BEARER_CHALLENGE = 'Bearer realm="tuf-edge"'
+
+/** RFC 9457; `detail` is one sentence for a person. */
+export function problem(status: number, detail: string, headers: Readonly<Record<string, string>> = {}): Response {
+  const body = { type: 'about:blank', title: TITLES[status] ?? 'Error', status, detail }
+  return json(status, body, 'application/problem+json', headers)
+}
+
+/** The publisher's answer: what it gave, or its refusal as a problem. */
+export function answer<T extends { ok: true }>(result: T | Refused, status = 200): Response {
+  if (result.ok) {
+    const { ok: _, ...given } = result
+    return json(status, given, 'application/json')
+  }
+  return problem(result.status, result.message, {
+    ...(result.status === 401 ? { 'WWW-Authenticate': BEARER_CHALLENGE } : {}),
+    ...(result.status === 503 ? { 'Retry-After': '5' } : {}),
+  })
+}
+
+function json(status: number, body: unknown, type: string, headers: Readonly<Record<string, string>> = {}): Response {
+  const all = { 'Content-Type': type, 'Cache-Control': 'no-store', ...headers }
+  return new Response(`${JSON.stringify(body)}\n`, { status, headers: all })
+}
+
+/**
+ * The request's JSON object.
+ *
+ * @param bytesMax bytes of the longest body taken
+ * @param known the fields it may have
+ * @throws Problem, FormatError
+ */
+export async function readBody(request: Request, bytesMax: number, known: readonly string[]): Promise<JsonObject> {
+  const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/json') throw new Problem(415, 'The body must be sent as application/json.')
+  const body = asObject(parseJson(await readBytes(request, bytesMax)), 'The body')
+  const unknown = [...body.keys()].find((field) => !known.includes(field))
+  if (unknown === undefined) return body
+  throw new FormatError(`The body has a field that is unknown here; it may have: ${known.join(', ')}.`)
+}
+
+async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
+  const tooLarge = new Problem(413, `The body may have at most ${bytesMax} bytes.`)
+  if (Number(request.headers.get('content-length') ?? 0) > bytesMax) throw tooLarge
+  const chunks: Uint8Array[] = []
+  let length = 0
+  if (request.body)
+    for await (const chunk of request.body as ReadableStream<Uint8Array>) {
+      length += chunk.length
+      if (length > bytesMax) throw tooLarge
+      chunks.push(chunk)
+    }
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, at)
+    at += chunk.length
+  }
+  return bytes
+}
+
+/** Bytes of standard base64, with padding (RFC 4648, 4). `what` names the field in the refusal. */
+export function fromBase64(text: string, what: string): Uint8Array {
+  try {
+    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0))
+  } catch {
+    throw new FormatError(`${what} must be in base64.`)
+  }
+}

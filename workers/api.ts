@@ -1,0 +1,124 @@
+// The operators' API, JSON in and out. State: none. Whether a caller may do what is asked is decided by the publisher in
+// the transaction of the change. Errors are application/problem+json (RFC 9457); nothing is cached, answers hold secrets.
+import { type Context, Hono } from 'hono'
+import type { Done, KeysAnswer, MintAnswer, Refused, Scope, StageAnswer, Status } from '../durable-objects/rpc.ts'
+import { isValidName, normalizeName } from '../pypi/names.ts'
+import { FormatError } from '../tuf/errors.ts'
+import { asInteger, asObject, asString, asStrings } from '../tuf/fields.ts'
+import { answer, BEARER_CHALLENGE, fromBase64, problem, readBody } from './api-json.ts'
+import { tokenOf, UNAUTHENTICATED } from './credentials.ts'
+import type { Env } from './env.ts'
+import { log, Problem } from './errors.ts'
+import { isForeign } from './origin.ts'
+
+/** The repository that `/api/` is about. */
+const REPOSITORY = 'main'
+
+/** A token's or a yank's description is a few hundred bytes; 1 MiB is room for thousands of project names. */
+const BODY_BYTES_MAX = 1024 * 1024
+/** Ten roots, targets and bins of at most 512,000 bytes each (what clients accept), in base64: 12 × 683 kB. */
+const CEREMONY_BYTES_MAX = 8 * 1024 * 1024
+
+type Given<T> = Exclude<T, Refused>
+type ApiContext = Context<{ Bindings: Env }>
+
+export const api = new Hono<{ Bindings: Env }>()
+
+api.use('/api/*', async (c, next) => {
+  if (c.req.method !== 'GET' && isForeign(c.req.raw))
+    throw new Problem(403, 'Pages of other origins may not write here.')
+  await next()
+})
+
+/** The ceremony's first half: makes the online keys. Takes the bootstrap secret. */
+api.post('/api/ceremony/keys', async (c) =>
+  answer<Given<KeysAnswer>>(await c.env.MEMBER.createKeys(REPOSITORY, credential(c))),
+)
+
+/** The ceremony's second half: takes what people signed and publishes the empty index. */
+api.post('/api/ceremony/metadata', async (c) => {
+  const secret = credential(c)
+  const body = await readBody(c.req.raw, CEREMONY_BYTES_MAX, ['roots', 'targets', 'bins', 'freshness'])
+  const seconds = asObject(body.get('freshness'), 'freshness')
+  const life = (name: string) => asInteger(seconds.get(name), 1, name)
+  const request = {
+    repository: REPOSITORY,
+    roots: asStrings(body.get('roots'), 'roots').map((text) => fromBase64(text, 'roots')),
+    targets: fromBase64(asString(body.get('targets'), 'targets'), 'targets'),
+    bins: fromBase64(asString(body.get('bins'), 'bins'), 'bins'),
+    freshness: {
+      timestampSeconds: life('timestampSeconds'),
+      snapshotSeconds: life('snapshotSeconds'),
+      binSeconds: life('binSeconds'),
+      tickSeconds: life('tickSeconds'),
+    },
+  }
+  return answer<Given<Done>>(await c.env.MEMBER.initialise(request, secret))
+})
+
+/** Mints a token; it is shown in this answer and never again. Takes an admin token, first the bootstrap secret. */
+api.post('/api/tokens', async (c) => {
+  const secret = credential(c)
+  const body = await readBody(c.req.raw, BODY_BYTES_MAX, ['name', 'scopes', 'projects', 'expires'])
+  const request = {
+    repository: REPOSITORY,
+    name: asString(body.get('name'), 'name'),
+    // Which words are scopes is the publisher's to know.
+    scopes: asStrings(body.get('scopes'), 'scopes') as Scope[],
+    ...(body.has('projects') ? { projects: asStrings(body.get('projects'), 'projects').map(projectName) } : {}),
+    expires: asInteger(body.get('expires'), 1, 'expires'),
+  }
+  return answer<Given<MintAnswer>>(await c.env.MEMBER.mint(request, secret))
+})
+
+/** State, versions, expiries and the last error. Open: it says nothing the public metadata does not, but the counts. */
+api.get('/api/status', async (c) => answer<Status>(await c.env.PUBLIC.status(REPOSITORY)))
+
+/** Yanks a file (PEP 592), with or without a reason. 202: accepted, and visible in a moment. */
+api.put('/api/projects/:project/files/:filename/yank', async (c) => {
+  const token = credential(c)
+  const body = await readBody(c.req.raw, BODY_BYTES_MAX, ['reason'])
+  const reason = body.has('reason') ? asString(body.get('reason'), 'reason') : ''
+  return yank(c, token, reason === '' ? true : reason)
+})
+
+/** Takes a yank back. */
+api.delete('/api/projects/:project/files/:filename/yank', (c) => yank(c, credential(c), false))
+
+for (const path of new Set(api.routes.map((route) => route.path))) {
+  const methods = api.routes
+    .filter((route) => route.path === path && route.method !== 'ALL')
+    .map(({ method }) => method)
+  if (methods.length > 0)
+    api.all(path, () => problem(405, 'This address has other methods.', { Allow: methods.join(', ') }))
+}
+api.all('/api/*', () => problem(404, 'There is nothing here.'))
+api.all('/api', () => problem(404, 'There is nothing here.'))
+
+api.onError((error) => {
+  if (error instanceof Problem) return problem(error.status, error.message, error.headers)
+  if (error instanceof FormatError) return problem(400, error.message)
+  log('api', error)
+  return problem(503, 'The call failed for a reason of ours. Ask for the status before repeating it.', {
+    'Retry-After': '5',
+  })
+})
+
+async function yank(c: ApiContext, token: string, yanked: boolean | string): Promise<Response> {
+  const { project, filename } = c.req.param() as { project: string; filename: string }
+  const request = { repository: REPOSITORY, token, project: normalizeName(project), filename, yanked }
+  const staged: StageAnswer = await c.env.MEMBER.yank(request)
+  return answer<Given<StageAnswer>>(staged, staged.ok && !staged.visible ? 202 : 200)
+}
+
+function projectName(name: string): string {
+  if (!isValidName(name))
+    throw new FormatError(`'projects' has a name that is none: use ASCII letters, digits and '-'.`)
+  return normalizeName(name)
+}
+
+function credential(c: ApiContext): string {
+  const token = tokenOf(c.req.raw.headers)
+  if (token === undefined) throw new Problem(401, UNAUTHENTICATED, { 'WWW-Authenticate': BEARER_CHALLENGE })
+  return token
+}
