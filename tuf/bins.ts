@@ -154,6 +154,8 @@ export function checkRoleName(name: string): void {
 }
 
 function projectPaths(project: string): string[] {
+  // A wildcard in a name would give away other projects too.
+  if (!/^[a-z0-9][a-z0-9-]*$/.test(project)) throw new FormatError(`"${project}" is not a normalised project name.`)
   const shard = shardOf(project)
   return [`simple/${shard}/${project}/*`, `files/${shard}/${project}/*`]
 }

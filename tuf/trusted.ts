@@ -31,7 +31,7 @@ export class TrustedSet {
   /** Kept from an earlier run and no longer current. */
   #formerSnapshot: Envelope<Snapshot> | undefined
   readonly #targets = new Map<string, Envelope<Targets>>()
-  /** `delegator → role` pairs under which a held role has been verified. */
+  /** Role → the delegators under whose keys its held file has been verified. */
   readonly #verified = new Map<string, Set<string>>()
 
   private constructor(root: Envelope<Root>, now: number) {

@@ -112,6 +112,12 @@ describe('a download', () => {
     expect(await readAll(right, content.length, 'x')).toEqual(content)
   })
 
+  test('the right digest with another length is wrong', async () => {
+    const hashes = new Map([['sha256', await sha256Hex(content)]])
+    const longer = verifiedStream(streamOf(content), { length: content.length + 1, hashes }, 'x')
+    await expect(readAll(longer, content.length + 1, 'x')).rejects.toThrow('ended after 5000 of its 5001 bytes')
+  })
+
   test('an empty target is a target', async () => {
     const expected = { length: 0, hashes: new Map([['sha256', await sha256Hex(new Uint8Array(0))]]) }
     expect(await readAll(verifiedStream(streamOf(new Uint8Array(0)), expected, 'x'), 0, 'x')).toHaveLength(0)

@@ -412,6 +412,15 @@ describe('bins', () => {
     expect(search('files/2c26/foo')).toEqual([])
     expect(delegations.keys.size).toBe(2)
     expect(BINS_PATHS.every((pattern) => /^[a-z]+(\/\*)+$/.test(pattern))).toBe(true)
+    for (const project of ['foo*', '*', 'Foo', 'foo/bar', ''])
+      expect(() =>
+        topDelegations({
+          indexKey: key,
+          binsKeys: [other],
+          binsThreshold: 1,
+          teams: [{ name: 'team', keys: [other], threshold: 1, projects: [project] }],
+        }),
+      ).toThrow(FormatError)
     expect(() => topDelegations({ indexKey: key, binsKeys: [other], binsThreshold: 2 })).toThrow(FormatError)
     expect(() =>
       topDelegations({
