@@ -3,6 +3,7 @@
 //
 // Paths are matched as they came, undecoded; whatever is not named here is 404, `/cdn-cgi/*` included.
 import { type Context, Hono, type Next } from 'hono'
+import { api } from './api.ts'
 import type { Env } from './env.ts'
 import { answerTo, NotFound, NotInitialised, Problem } from './errors.ts'
 import { answerFile } from './files.ts'
@@ -40,6 +41,7 @@ export function createFace(repository: string): Hono<Face> {
   const simple = (base: string) => (c: Context<Face>) => answerSimple(c.env, reader, c.req.raw, base, c.req.path)
 
   face.route('/', upload)
+  face.route('/', api)
   reads('/', (c) => answerHome(c.env, reader, c.req.raw))
   reads('/healthz', (c) => health.answer(c.env, c.req.raw))
   reads('/metrics', (c) => health.metrics(c.env))
