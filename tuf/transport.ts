@@ -19,6 +19,9 @@ export interface Transport {
   fetch(url: string, maxBytes: number): Promise<Answer>
 }
 
+/** Timers count in signed 32 bits and fire at once beyond: 24 days, reached after 2.2 GB at the default speed. */
+const TIMER_MAX_MS = 2 ** 31 - 1
+
 export interface WebTransportOptions {
   /** The function to fetch with; the platform's by default. */
   fetch?: (url: string, init: { signal: AbortSignal }) => Promise<Response>
@@ -42,7 +45,7 @@ export function webTransport(options: WebTransportOptions = {}): Transport {
       let waited = 0
       const withDeadline = async <T>(received: number, work: Promise<T>): Promise<T> => {
         const started = Date.now()
-        const left = graceMs + (received / minBytesPerSecond) * 1000 - waited
+        const left = Math.min(graceMs + (received / minBytesPerSecond) * 1000 - waited, TIMER_MAX_MS)
         const timer = setTimeout(() => abort.abort(new Error('the server is too slow')), Math.max(0, left))
         try {
           return await work

@@ -1,6 +1,6 @@
 // Fetching a target: nothing wrong is ever handed out whole, and no server can hold a client for ever.
 import { describe, expect, test } from 'vitest'
-import { sha256Hex } from '../../../tuf/digest.ts'
+import { digestHex, sha256Hex } from '../../../tuf/digest.ts'
 import { DownloadError, FormatError, MismatchError } from '../../../tuf/errors.ts'
 import { readAll, verifiedStream } from '../../../tuf/stream.ts'
 import { webTransport } from '../../../tuf/transport.ts'
@@ -60,6 +60,23 @@ describe('a download', () => {
       })(),
     ).rejects.toThrow(error as typeof FormatError)
     expect(received).toBeLessThan(info.length)
+  })
+
+  test('sha256 is asked for wherever it is listed, another digest only without it', async () => {
+    const { repository, client, info } = await published()
+    const sha256 = await sha256Hex(content)
+    const sha512 = await digestHex('sha512', content)
+    const both = new Map([
+      ['sha512', sha512],
+      ['sha256', sha256],
+    ])
+    expect(await client.download({ ...info, hashes: both })).toEqual(content)
+    const alone = { ...info, hashes: new Map([['sha512', sha512]]) }
+    await expect(client.download(alone)).rejects.toThrow(DownloadError)
+    expect(repository.asked().map((name) => name.split('/')[2])).toEqual([
+      `${sha256}.x-y%23.bin`,
+      `${sha512}.x-y%23.bin`,
+    ])
   })
 
   test('a missing target is a download error', async () => {
@@ -197,6 +214,30 @@ describe('the web transport', () => {
     })
     const { body } = await dripping.fetch('http://x.test/', 1000)
     await expect(readAll(body, 1000, 'x')).rejects.toThrow('the server is too slow')
+  })
+
+  test('a deadline beyond what a timer can count does not fire at once', async () => {
+    let sent = 0
+    const transport = webTransport({
+      graceMs: 100,
+      minBytesPerSecond: 1e-6,
+      fetch: async (_, { signal }) =>
+        new Response(
+          new ReadableStream<Uint8Array>(
+            {
+              async pull(controller) {
+                await new Promise((resolve) => setTimeout(resolve, 40))
+                if (signal.aborted) controller.error(signal.reason)
+                else if (++sent > 5) controller.close()
+                else controller.enqueue(new Uint8Array(10))
+              },
+            },
+            { highWaterMark: 0 },
+          ),
+        ),
+    })
+    const { body } = await transport.fetch('http://x.test/', 100)
+    expect(await readAll(body, 100, 'x')).toHaveLength(50)
   })
 
   test('does not cut off a server because its reader is slow', async () => {

@@ -5,8 +5,9 @@ import { describe, expect, test } from 'vitest'
 import { rootSigned, snapshotSigned, targetsSigned, timestampSigned, VERSION_MAX } from '../../../tuf/build.ts'
 import { type Canonical, canonicalize } from '../../../tuf/canonical.ts'
 import { sha256Hex } from '../../../tuf/digest.ts'
-import { FormatError, UsageError } from '../../../tuf/errors.ts'
+import { FormatError, MismatchError, UsageError } from '../../../tuf/errors.ts'
 import { ed25519Key, spkiKey } from '../../../tuf/keys.ts'
+import { checkBytes } from '../../../tuf/meta-file.ts'
 import { parseRoot, parseSnapshot, parseTargets, parseTimestamp, type RoleType } from '../../../tuf/metadata.ts'
 import { ed25519Signer, signRole, webCryptoSigner, writeEnvelope } from '../../../tuf/sign.ts'
 import { verifyRole } from '../../../tuf/verify.ts'
@@ -78,6 +79,30 @@ describe('metadata of python-tuf', () => {
       hashes: new Map([['sha256', 'cd'.repeat(32)]]),
     })
   })
+})
+
+test('a file is held to its length and to every digest that names it, and to nothing else', async () => {
+  const bytes = utf8('content')
+  const sha256 = await sha256Hex(bytes)
+  const check = (expected: { length?: number; hashes?: Map<string, string> }) => checkBytes(bytes, expected, 'x')
+  await check({})
+  await check({ length: 7, hashes: new Map([['sha256', sha256]]) })
+  await expect(check({ length: 8 })).rejects.toThrow(MismatchError)
+  await expect(check({ length: 6, hashes: new Map([['sha256', sha256]]) })).rejects.toThrow(MismatchError)
+  for (const [name, hex] of [
+    ['sha512', sha256],
+    ['sha256', sha256.toUpperCase()],
+    ['blake2b-256', sha256],
+    ['toString', ''],
+  ] as const)
+    await expect(
+      check({
+        hashes: new Map([
+          ['sha256', sha256],
+          [name, hex],
+        ]),
+      }),
+    ).rejects.toThrow(MismatchError)
 })
 
 describe('refusals', () => {
