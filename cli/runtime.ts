@@ -42,6 +42,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const [face, publisher] = [await bundle('face'), await bundle('publisher')]
   const module = (contents: string) => [{ type: 'ESModule' as const, path: 'index.mjs', contents }]
   const door = (entrypoint: string) => ({ name: 'tuf-edge-publisher', entrypoint })
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  const ours = new Map(signals.map((signal) => [signal, process.listeners(signal)]))
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       cf: false,
@@ -73,6 +75,10 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     }),
   )
   await miniflare.ready
+  // It would end this process on the first signal, before the service has stopped and said so.
+  for (const signal of signals)
+    for (const listener of process.listeners(signal))
+      if (!ours.get(signal)?.includes(listener)) process.removeListener(signal, listener)
   const watchdog = async () => {
     const worker = (await miniflare.getWorker('tuf-edge-publisher')) as unknown as Scheduled
     await worker.scheduled({ cron: CRON })
