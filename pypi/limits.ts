@@ -86,5 +86,8 @@ export const TAR_MEMBERS_MAX = 65_534
 /** sdist: bytes of one pax header or GNU long name. A path of 2,048 bytes, times four for other keys. */
 export const TAR_EXTENSION_BYTES_MAX = 64 * KIB
 
-/** Compressed bytes given to the inflater at once: 16 KiB × 1,032 = 17 MB is the most that one write can put in memory. */
-export const INFLATE_SLICE_BYTES = 16 * KIB
+/**
+ * Compressed bytes given to the inflater before everything that came of them has been looked at: 32 KiB × 1,032 = 34 MB
+ * is the most that hostile input can put in the 128 MB of an isolate.
+ */
+export const INFLATE_SLICE_BYTES = 32 * KIB

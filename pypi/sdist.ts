@@ -42,44 +42,84 @@ async function checkSdist(packed: ByteFeed, file: SdistFilename, limits: Archive
 async function inflate(packed: ByteFeed, unpacked: ByteFeed, tail: Tail): Promise<void> {
   const gzip = new DecompressionStream('gzip')
   const writer = gzip.writable.getWriter()
-  const reader = gzip.readable.getReader()
-  const pumped = pump(reader, unpacked, tail)
-  pumped.catch(() => undefined)
+  const pump = new Pump(gzip.readable.getReader(), unpacked, tail)
   try {
+    let sinceIdle = 0
     while (!(await packed.atEnd())) {
-      const slice = (await packed.takeSome(INFLATE_SLICE_BYTES)).slice()
+      const slice = (await packed.takeSome(INFLATE_SLICE_BYTES - sinceIdle)).slice()
       tail.push(slice)
       // Whichever ends first: a pump that has refused no longer drains, and a write would wait for ever.
-      await Promise.race([writer.write(slice), pumped])
+      await Promise.race([writer.write(slice), pump.done])
+      sinceIdle += slice.length
+      if (sinceIdle < INFLATE_SLICE_BYTES) continue
+      await pump.idle()
+      sinceIdle = 0
     }
-    await Promise.race([writer.close(), pumped])
-    const size = await pumped
+    await Promise.race([writer.close(), pump.done])
+    const size = await pump.done
     // Members after the first have their own trailer: a reader that stops at the first would see another archive.
     if (tail.uint32() !== size) throw new Refusal('The sdist is more than one gzip stream: compress it as one.')
     if (tail.looksLikeZip())
       throw new Refusal('The sdist ends like a zip archive, and some tools would read it as one.')
     unpacked.end()
   } catch (error) {
-    await Promise.allSettled([writer.abort(), reader.cancel()])
+    await Promise.allSettled([writer.abort(), pump.cancel()])
     // Refusals are ours; everything else is the inflater's word for broken input.
     throw error instanceof Refusal ? error : new Refusal('The sdist is not a whole gzip file: build and send it again.')
   }
 }
 
-/** Reads the inflater until its end and gives the number of bytes it wrote. */
-async function pump(reader: ReadableStreamDefaultReader<Uint8Array>, unpacked: ByteFeed, tail: Tail): Promise<number> {
-  let size = 0
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return size
-    size += value.length
-    if (size > SDIST_UNPACKED_BYTES_MAX)
-      throw new Refusal(`The sdist unpacks to over ${SDIST_UNPACKED_BYTES_MAX / 1_048_576} MiB: leave files out.`)
-    if (size > BOMB_FREE_BYTES && size > tail.total * BOMB_RATIO_MAX)
-      throw new Refusal(
-        `The sdist unpacks to more than ${BOMB_RATIO_MAX} times its size: this index takes it for a bomb.`,
-      )
-    await unpacked.write(value)
+/** Moves what an inflater writes to the walker, and counts it. */
+class Pump {
+  /** Bytes inflated in all, when the inflater has ended. */
+  readonly done: Promise<number>
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
+  readonly #unpacked: ByteFeed
+  readonly #tail: Tail
+  #reads = 0
+  #ended = false
+
+  constructor(reader: ReadableStreamDefaultReader<Uint8Array>, unpacked: ByteFeed, tail: Tail) {
+    this.#reader = reader
+    this.#unpacked = unpacked
+    this.#tail = tail
+    this.done = this.#run().finally(() => {
+      this.#ended = true
+    })
+    this.done.catch(() => undefined)
+  }
+
+  /**
+   * Waits until everything inflated so far has been moved. workerd's inflater takes every write at once and holds all
+   * that comes of it, so without this wait a bomb would be in memory before its first bytes are looked at. There is no
+   * signal for "nothing left": a turn of the event loop in which no read ended is one.
+   */
+  async idle(): Promise<void> {
+    for (let before = -1; before !== this.#reads && !this.#ended; ) {
+      before = this.#reads
+      await new Promise((resolve) => setTimeout(resolve, 0))
+    }
+  }
+
+  cancel(): Promise<void> {
+    return this.#reader.cancel()
+  }
+
+  async #run(): Promise<number> {
+    let size = 0
+    for (;;) {
+      const { done, value } = await this.#reader.read()
+      this.#reads++
+      if (done) return size
+      size += value.length
+      if (size > SDIST_UNPACKED_BYTES_MAX)
+        throw new Refusal(`The sdist unpacks to over ${SDIST_UNPACKED_BYTES_MAX / 1_048_576} MiB: leave files out.`)
+      if (size > BOMB_FREE_BYTES && size > this.#tail.total * BOMB_RATIO_MAX)
+        throw new Refusal(
+          `The sdist unpacks to more than ${BOMB_RATIO_MAX} times its size: this index takes it for a bomb.`,
+        )
+      await this.#unpacked.write(value)
+    }
   }
 }
 
