@@ -52,23 +52,25 @@ export class PartSlots {
   }
 
   /** Waits for a buffer, at most `milliseconds`. @throws NoSlot */
-  acquire(milliseconds: number): Promise<Lease> {
+  async acquire(milliseconds: number): Promise<Lease> {
     this.#dropLost()
-    if (this.#waiting.size === 0 && this.#renewed.size < this.#count) return Promise.resolve(this.#lease())
-    return new Promise((resolve, reject) => {
-      // The timer is also what keeps a waiting request alive: nothing else in it is pending.
-      const timer = setTimeout(() => {
-        this.#waiting.delete(waiter)
-        reject(new NoSlot())
-      }, milliseconds)
-      const waiter: Waiter = {
-        grant: (lease) => {
-          clearTimeout(timer)
-          resolve(lease)
-        },
-      }
-      this.#waiting.add(waiter)
+    if (this.#waiting.size === 0 && this.#renewed.size < this.#count) return this.#lease()
+    const { promise: turn, resolve: grant } = Promise.withResolvers<Lease>()
+    const waiter: Waiter = { grant }
+    this.#waiting.add(waiter)
+    // The timer is set and cleared in the waiting request's own context: the request that grants may not touch it. It is
+    // also what keeps a waiting request alive, since nothing else in it is pending.
+    let timer: number | null = null
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), milliseconds)
     })
+    const lease = await Promise.race([turn, late])
+    clearTimeout(timer)
+    if (lease) return lease
+    this.#waiting.delete(waiter)
+    // Granted in the moment the time was over.
+    turn.then((unused) => unused.release())
+    throw new NoSlot()
   }
 
   #lease(): Lease {

@@ -30,10 +30,13 @@ export class UploadBody {
   /** `Content-Length`, or undefined if the body is chunked. */
   readonly declared: number | undefined
   readonly #reader: ReadableStreamBYOBReader | undefined
+  readonly #stallMs: number
   #received = 0
   #ended = false
 
-  constructor(request: Request) {
+  /** @param stallMs shorter in tests only */
+  constructor(request: Request, stallMs = STALL_MS) {
+    this.#stallMs = stallMs
     const length = request.headers.get('content-length')
     this.declared = length !== null && /^\d{1,15}$/.test(length) ? Number(length) : undefined
     this.#reader = request.body?.getReader({ mode: 'byob' })
@@ -81,7 +84,7 @@ export class UploadBody {
   async #read(reader: ReadableStreamBYOBReader): Promise<Uint8Array | undefined> {
     let timer: number | null = null
     const stalled = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Stalled()), STALL_MS)
+      timer = setTimeout(() => reject(new Stalled()), this.#stallMs)
     })
     try {
       const { done, value } = await Promise.race([reader.read(new Uint8Array(CHUNK_BYTES)), stalled])
