@@ -12,6 +12,12 @@ export const PART_BUFFERS = 12
 /** A living holder renews with every chunk, and a body may stall for 30 s, a part take a few more: 2 minutes is dead. */
 const LOST_MS = 120_000
 
+/** How often a waiting upload looks whether its turn has come. */
+const LOOK_MS = 20
+
+/** A living waiter looks every LOOK_MS: one that has not for this long is dead. */
+const WAITER_LOST_MS = 2_000
+
 /** All buffers were in use for the whole waiting time. */
 export class NoSlot extends Problem {
   constructor() {
@@ -28,7 +34,8 @@ export interface Lease {
 }
 
 interface Waiter {
-  grant(lease: Lease): void
+  lease?: Lease
+  looked: number
 }
 
 /** A fair semaphore: who asked first is served first. */
@@ -51,26 +58,31 @@ export class PartSlots {
     return this.#waiting.size
   }
 
-  /** Waits for a buffer, at most `milliseconds`. @throws NoSlot */
+  /**
+   * Waits for a buffer, at most `milliseconds`. The waiting request looks for itself: whether one that another request
+   * wakes goes on in its own context hangs on a compatibility flag, and one that is dead would be handed a buffer.
+   * @throws NoSlot
+   */
   async acquire(milliseconds: number): Promise<Lease> {
-    this.#dropLost()
-    if (this.#waiting.size === 0 && this.#renewed.size < this.#count) return this.#lease()
-    const { promise: turn, resolve: grant } = Promise.withResolvers<Lease>()
-    const waiter: Waiter = { grant }
-    this.#waiting.add(waiter)
-    // The timer is set and cleared in the waiting request's own context: the request that grants may not touch it. It is
-    // also what keeps a waiting request alive, since nothing else in it is pending.
-    let timer: number | null = null
-    const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), milliseconds)
-    })
-    const lease = await Promise.race([turn, late])
-    clearTimeout(timer)
-    if (lease) return lease
+    const end = Date.now() + milliseconds
+    const waiter: Waiter = { looked: 0 }
+    for (;;) {
+      const lease = this.#look(waiter)
+      if (lease) return lease
+      if (Date.now() >= end) break
+      await scheduler.wait(LOOK_MS)
+    }
     this.#waiting.delete(waiter)
-    // Granted in the moment the time was over.
-    turn.then((unused) => unused.release())
     throw new NoSlot()
+  }
+
+  #look(waiter: Waiter): Lease | undefined {
+    if (!waiter.lease) {
+      waiter.looked = Date.now()
+      this.#waiting.add(waiter) // keeps its place
+      this.#serve()
+    }
+    return waiter.lease
   }
 
   #lease(): Lease {
@@ -79,24 +91,23 @@ export class PartSlots {
         if (this.#renewed.has(lease)) this.#renewed.set(lease, Date.now())
       },
       release: () => {
-        if (this.#renewed.delete(lease)) this.#serve()
+        this.#renewed.delete(lease)
       },
     }
     this.#renewed.set(lease, Date.now())
     return lease
   }
 
+  /** Gives what is free, or was held or waited for by the dead, to those who have waited longest. */
   #serve(): void {
-    for (const waiter of this.#waiting) {
-      if (this.#renewed.size >= this.#count) return
-      this.#waiting.delete(waiter)
-      waiter.grant(this.#lease())
-    }
-  }
-
-  #dropLost(): void {
     const now = Date.now()
     for (const [lease, renewed] of this.#renewed) if (now - renewed > LOST_MS) this.#renewed.delete(lease)
-    this.#serve()
+    for (const waiter of this.#waiting) {
+      if (now - waiter.looked > WAITER_LOST_MS) this.#waiting.delete(waiter)
+      else if (this.#renewed.size < this.#count) {
+        this.#waiting.delete(waiter)
+        waiter.lease = this.#lease()
+      }
+    }
   }
 }
