@@ -27,6 +27,7 @@ import {
   isPrerelease,
   normalizeVersion,
   parseVersion,
+  releaseKey,
   sortVersions,
 } from '../../../pypi/versions.ts'
 
@@ -80,6 +81,13 @@ describe('versions', () => {
       }),
       { numRuns: 2_000 },
     )
+  })
+
+  it('have one key exactly when they are equal', () => {
+    const keys = vectors.order.map((group) => new Set(group.map(releaseKey)))
+    expect(keys.every((group) => group.size === 1)).toBe(true)
+    expect(new Set(keys.flatMap((group) => [...group])).size).toBe(vectors.order.length)
+    expect(['0.0', '1.0.0', '1.10', '1.0.0a1+l.0'].map(releaseKey)).toEqual(['0', '1', '1.10', '1a1+l.0'])
   })
 
   it('know pre-releases', () => {

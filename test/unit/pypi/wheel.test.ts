@@ -173,6 +173,7 @@ describe('a wheel', () => {
     ['overlapping entries', () => wheel([{ name: 'a', content: 'x', central: { offset: 0 } }]), /do not agree/],
     ['an unlisted entry', () => wheel([{ name: 'a', content: 'x', central: { omit: true } }]), /do not agree/],
     ['an entry listed twice', () => wheel([{ name: 'a', content: 'x', central: { repeat: true } }]), /do not agree/],
+    ['one listed twice and counted once', () => listedTwice(), /do not agree/],
     [
       'an entry comment',
       () => wheel([{ name: 'a', content: 'x', central: { comment: 'c' } }]),
@@ -214,6 +215,7 @@ describe('a wheel', () => {
     ['a wrong CRC', () => wheel([], { METADATA: { crc: 1 } }), /does not unpack to its declared size and CRC-32/],
     ['too small a size', () => wheel([], { METADATA: { size: 10 } }), /does not unpack to its declared size/],
     ['too large a size', () => wheel([], { METADATA: { size: 10_000 } }), /does not unpack to its declared size/],
+    ['a size with its own CRC', () => padded(), /does not unpack to its declared size/],
     ['broken deflate', () => wheel([], { METADATA: { content: 'x', stored: true, method: 8 } }), /does not unpack/],
     ['huge METADATA', () => wheel([], { METADATA: { content: 'x'.repeat(5e6) } }), /METADATA is over 4194304 bytes/],
     ['WHEEL of version 2', () => wheel([], { WHEEL: { content: WHEEL.replace('1.0', '2.0') } }), /takes 1\.x/],
@@ -232,6 +234,14 @@ describe('a wheel', () => {
     ['a bomb as METADATA', () => wheel([], { METADATA: { content: zeros, size: 100 } }), /does not unpack/],
     ['a RECORD beyond its limit', () => wheel([], { RECORD: { size: 17 << 20 } }), /RECORD is over 16777216 bytes/],
   ]
+
+  function listedTwice(): Uint8Array {
+    return wheel([{ name: 'a', content: 'x', central: { repeat: true } }], {}, { entries: 5 })
+  }
+
+  function padded(): Uint8Array {
+    return wheel([], { METADATA: { size: METADATA.length + 3, crc: crc32(`${METADATA}\0\0\0`) } })
+  }
 
   function licensed(): string {
     return METADATA.replace('2.1', '2.4').replace('\n\n', '\nLicense-File: LICENSE\n\n')
