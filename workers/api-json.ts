@@ -3,7 +3,7 @@
 import type { Refused } from '../durable-objects/rpc.ts'
 import { FormatError } from '../tuf/errors.ts'
 import { asObject } from '../tuf/fields.ts'
-import { type JsonObject, parseJson } from '../tuf/json.ts'
+import { type Json, type JsonObject, parseJson } from '../tuf/json.ts'
 import { Problem } from './errors.ts'
 
 const TITLES: Readonly<Record<number, string>> = {
@@ -54,10 +54,14 @@ function json(status: number, body: unknown, type: string, headers: Readonly<Rec
 export async function readBody(request: Request, bytesMax: number, known: readonly string[]): Promise<JsonObject> {
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json') throw new Problem(415, 'The body must be sent as application/json.')
-  const body = asObject(parseJson(await readBytes(request, bytesMax)), 'The body')
-  const unknown = [...body.keys()].find((field) => !known.includes(field))
-  if (unknown === undefined) return body
-  throw new FormatError(`The body has a field that is unknown here; it may have: ${known.join(', ')}.`)
+  return objectOf(parseJson(await readBytes(request, bytesMax)), 'The body', known)
+}
+
+/** `value` as an object with no other than the known fields. @throws FormatError */
+export function objectOf(value: Json | undefined, what: string, known: readonly string[]): JsonObject {
+  const object = asObject(value, what)
+  if ([...object.keys()].every((field) => known.includes(field))) return object
+  throw new FormatError(`${what} has a field that is unknown here; it may have: ${known.join(', ')}.`)
 }
 
 async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {

@@ -1,11 +1,20 @@
 // The operators' API, JSON in and out. State: none. Whether a caller may do what is asked is decided by the publisher in
 // the transaction of the change. Errors are application/problem+json (RFC 9457); nothing is cached, answers hold secrets.
 import { type Context, Hono } from 'hono'
-import type { Done, KeysAnswer, MintAnswer, Refused, Scope, StageAnswer, Status } from '../durable-objects/rpc.ts'
+import type {
+  Done,
+  Freshness,
+  KeysAnswer,
+  MintAnswer,
+  Refused,
+  Scope,
+  StageAnswer,
+  Status,
+} from '../durable-objects/rpc.ts'
 import { isValidName, normalizeName } from '../pypi/names.ts'
 import { FormatError } from '../tuf/errors.ts'
-import { asInteger, asObject, asString, asStrings } from '../tuf/fields.ts'
-import { answer, BEARER_CHALLENGE, fromBase64, problem, readBody } from './api-json.ts'
+import { asInteger, asString, asStrings } from '../tuf/fields.ts'
+import { answer, BEARER_CHALLENGE, fromBase64, objectOf, problem, readBody } from './api-json.ts'
 import { tokenOf, UNAUTHENTICATED } from './credentials.ts'
 import type { Env } from './env.ts'
 import { log, Problem } from './errors.ts'
@@ -18,6 +27,9 @@ const REPOSITORY = 'main'
 const BODY_BYTES_MAX = 1024 * 1024
 /** Ten roots, targets and bins of at most 512,000 bytes each (what clients accept), in base64: 12 × 683 kB. */
 const CEREMONY_BYTES_MAX = 8 * 1024 * 1024
+
+/** Life and tick times, in seconds. */
+const FRESHNESS = ['timestampSeconds', 'snapshotSeconds', 'binSeconds', 'tickSeconds'] satisfies (keyof Freshness)[]
 
 type Given<T> = Exclude<T, Refused>
 type ApiContext = Context<{ Bindings: Env }>
@@ -39,7 +51,7 @@ api.post('/api/ceremony/keys', async (c) =>
 api.post('/api/ceremony/metadata', async (c) => {
   const secret = credential(c)
   const body = await readBody(c.req.raw, CEREMONY_BYTES_MAX, ['roots', 'targets', 'bins', 'freshness'])
-  const seconds = asObject(body.get('freshness'), 'freshness')
+  const seconds = objectOf(body.get('freshness'), 'freshness', FRESHNESS)
   const life = (name: string) => asInteger(seconds.get(name), 1, name)
   const request = {
     repository: REPOSITORY,
