@@ -191,6 +191,7 @@ describe('keys', () => {
     tiny[63] = 0x80
     expect(toHex(ecdsaToDer(tiny))).toBe('300702010102020080')
     expect(ecdsaFromDer(ecdsaToDer(tiny), 32)).toEqual(tiny)
+    expect(toHex(ecdsaToDer(new Uint8Array(64)))).toBe('3006020100020100')
     for (const bad of [
       '',
       '30',
