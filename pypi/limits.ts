@@ -91,3 +91,6 @@ export const TAR_EXTENSION_BYTES_MAX = 64 * KIB
  * is the most that hostile input can put in the 128 MB of an isolate.
  */
 export const INFLATE_SLICE_BYTES = 32 * KIB
+
+/** Inflated bytes looked at in one read: 64 KiB, 1/16,384 of the largest sdist. */
+export const INFLATED_CHUNK_BYTES = 64 * KIB

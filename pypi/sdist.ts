@@ -10,6 +10,7 @@ import {
   BOMB_FREE_BYTES,
   BOMB_RATIO_MAX,
   INFLATE_SLICE_BYTES,
+  INFLATED_CHUNK_BYTES,
   METADATA_BYTES_MAX,
   SDIST_UNPACKED_BYTES_MAX,
 } from './limits.ts'
@@ -42,7 +43,7 @@ async function checkSdist(packed: ByteFeed, file: SdistFilename, limits: Archive
 async function inflate(packed: ByteFeed, unpacked: ByteFeed, tail: Tail): Promise<void> {
   const gzip = new DecompressionStream('gzip')
   const writer = gzip.writable.getWriter()
-  const pump = new Pump(gzip.readable.getReader(), unpacked, tail)
+  const pump = new Pump(openReader(gzip.readable), unpacked, tail)
   try {
     let sinceIdle = 0
     while (!(await packed.atEnd())) {
@@ -69,17 +70,49 @@ async function inflate(packed: ByteFeed, unpacked: ByteFeed, tail: Tail): Promis
   }
 }
 
+/** What a pump needs of a stream's reader. */
+interface ChunkReader {
+  /** The next bytes, valid until the next read; undefined at the end. */
+  read(): Promise<Uint8Array | undefined>
+  cancel(): Promise<void>
+}
+
+/**
+ * A reader of an inflater's output. workerd's plain reader gives 4 KiB at a time, which costs more than the inflating; its
+ * stream is a byte stream, which fills a larger buffer. Node's is none, and gives 16 KiB.
+ */
+function openReader(readable: ReadableStream<Uint8Array>): ChunkReader {
+  let byob: ReadableStreamBYOBReader | undefined
+  try {
+    byob = readable.getReader({ mode: 'byob' })
+  } catch {
+    const reader = readable.getReader()
+    return { read: async () => (await reader.read()).value, cancel: () => reader.cancel() }
+  }
+  const reader = byob
+  let buffer = new ArrayBuffer(INFLATED_CHUNK_BYTES)
+  return {
+    read: async () => {
+      const { done, value } = await reader.read(new Uint8Array(buffer))
+      if (done || !value) return undefined
+      buffer = value.buffer as ArrayBuffer
+      return value
+    },
+    cancel: () => reader.cancel(),
+  }
+}
+
 /** Moves what an inflater writes to the walker, and counts it. */
 class Pump {
   /** Bytes inflated in all, when the inflater has ended. */
   readonly done: Promise<number>
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
+  readonly #reader: ChunkReader
   readonly #unpacked: ByteFeed
   readonly #tail: Tail
   #reads = 0
   #ended = false
 
-  constructor(reader: ReadableStreamDefaultReader<Uint8Array>, unpacked: ByteFeed, tail: Tail) {
+  constructor(reader: ChunkReader, unpacked: ByteFeed, tail: Tail) {
     this.#reader = reader
     this.#unpacked = unpacked
     this.#tail = tail
@@ -108,9 +141,9 @@ class Pump {
   async #run(): Promise<number> {
     let size = 0
     for (;;) {
-      const { done, value } = await this.#reader.read()
+      const value = await this.#reader.read()
       this.#reads++
-      if (done) return size
+      if (!value) return size
       size += value.length
       if (size > SDIST_UNPACKED_BYTES_MAX)
         throw new Refusal(`The sdist unpacks to over ${SDIST_UNPACKED_BYTES_MAX / 1_048_576} MiB: leave files out.`)
