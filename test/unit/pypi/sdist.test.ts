@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { sdistChecker } from '../../../pypi/archives.ts'
 import { parseSdistFilename } from '../../../pypi/filenames.ts'
 import { Refusal } from '../../../pypi/refusal.ts'
+import { Tail } from '../../../pypi/tail.ts'
 import {
   bytesOf,
   check,
@@ -277,5 +278,34 @@ describe('a stream of chunks', () => {
     await checker.write(sdist().subarray(0, 30))
     checker.abort()
     await expect(checker.end()).rejects.toThrow(/was given up/)
+  })
+})
+
+describe('the end of a file', () => {
+  it('is kept however the file is cut, as far as a zip could end in it', () => {
+    const total = 200_000
+    const end = new Uint8Array(22)
+    end.set(bytesOf('PK\x05\x06'))
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: total - 22 }),
+        fc.array(fc.integer({ min: 1, max: 150_000 }), { minLength: 1, maxLength: 9 }),
+        (at, sizes) => {
+          const bytes = new Uint8Array(total).fill(0x50)
+          bytes.set(end, at)
+          bytes.set([1, 2, 3, 4], total - 4)
+          const tail = new Tail()
+          for (let from = 0, i = 0; from < total; i++) {
+            const size = sizes[i % sizes.length]!
+            tail.push(bytes.subarray(from, from + size))
+            from += size
+          }
+          expect(tail.total).toBe(total)
+          expect(tail.uint32()).toBe(0x04030201)
+          expect(tail.looksLikeZip()).toBe(at >= total - 22 - 65_535)
+        },
+      ),
+      { numRuns: 200 },
+    )
   })
 })
