@@ -25,7 +25,7 @@ export const UNTRUSTED_CONTENT: Readonly<Record<string, string>> = {
   'X-Content-Type-Options': 'nosniff',
 }
 
-export const isPage = (path: string): boolean => path.startsWith('simple/')
+const isPage = (path: string): boolean => path.startsWith('simple/')
 
 /** Where a target's bytes are. */
 export function objectOf(place: Place, { path, length, sha256, n }: Target): Expected {

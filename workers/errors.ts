@@ -65,7 +65,8 @@ export async function bucket<T>(call: () => Promise<T>): Promise<T> {
 /** The answer to any error. Nothing of it may be cached: a 404 of today can be a file of tomorrow. */
 export function answerTo(error: unknown): Response {
   const problem = error instanceof Problem ? error : new Unavailable('Something unexpected went wrong.')
-  if (problem.status >= 500 && !(problem instanceof NotInitialised)) log('answer', error)
+  // An Unavailable was logged where its cause was known; the rest of the Problems are nobody's fault here.
+  if (problem !== error || problem instanceof Corrupt) log('answer', error)
   return new Response(`${problem.message}\n`, {
     status: problem.status,
     headers: { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store', ...problem.headers },

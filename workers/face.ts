@@ -43,7 +43,7 @@ export function createFace(repository: string): Hono<Face> {
   face.route('/', upload)
   face.route('/', api)
   reads('/', (c) => answerHome(c.env, reader, c.req.raw))
-  reads('/healthz', (c) => health.answer(c.env, c.req.raw))
+  reads('/healthz', (c) => health.answer(c.env))
   reads('/metrics', (c) => health.metrics(c.env))
   reads('/simple/*', simple('/simple/'))
   reads('/legacy/+simple/*', simple('/legacy/+simple/'))

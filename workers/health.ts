@@ -31,14 +31,14 @@ export class HealthCheck {
     this.#reader = reader
   }
 
-  async answer(env: Env, request: Request): Promise<Response> {
+  async answer(env: Env): Promise<Response> {
     const { publication, reasons } = await this.#check(env)
     const body = {
       status: reasons.length === 0 ? 'ok' : 'failing',
       reasons,
       ...(publication && { timestamp: publication.version, expires: publication.timestamp.signed.expires }),
     }
-    return Response.json(request.method === 'HEAD' ? null : body, {
+    return Response.json(body, {
       status: reasons.length === 0 ? 200 : 503,
       headers: { 'Cache-Control': 'no-store' },
     })

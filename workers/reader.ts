@@ -36,8 +36,11 @@ const NUDGE_CORRUPT_MS = 2_000
 const NUDGE_AHEAD_MS = 60_000
 /** A reader waits this long for a fresh timestamp, and only when the present one is past its date. */
 const FRESH_WAIT_MS = 2_000
-/** A superseded page is asked for once a minute; the publisher keeps it for hours. */
+/** The publisher keeps a superseded page for hours, so a yes holds for a minute; a no may be a yes in a moment. */
 const RETAINED_KEPT_MS = 60_000
+const NOT_RETAINED_KEPT_MS = 1_000
+/** Between a flip and the ledger's note of it are some milliseconds in which the publisher says no to the page before. */
+const FLIP_NOTED_MS = 250
 const RETAINED_ENTRIES_MAX = 2_000
 
 /** What a project's page promises about one file's metadata. */
@@ -114,9 +117,13 @@ export class Reader {
     const now = Date.now()
     const known = this.#retained.get(id)
     if (known && now < known.until) return known.retained
-    const retained = await env.PUBLIC.retainsPage(this.repository, path, sha256)
+    let retained = await env.PUBLIC.retainsPage(this.repository, path, sha256)
+    if (!retained) {
+      await new Promise((resolve) => setTimeout(resolve, FLIP_NOTED_MS))
+      retained = await env.PUBLIC.retainsPage(this.repository, path, sha256)
+    }
     if (this.#retained.size >= RETAINED_ENTRIES_MAX) this.#retained.clear()
-    this.#retained.set(id, { until: now + RETAINED_KEPT_MS, retained })
+    this.#retained.set(id, { until: now + (retained ? RETAINED_KEPT_MS : NOT_RETAINED_KEPT_MS), retained })
     return retained
   }
 

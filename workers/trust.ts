@@ -21,7 +21,7 @@ const REFUSAL_KEPT_MS = 1_000
 /** The Publisher is asked again at most this often when something does not verify. */
 const ASK_AGAIN_MS = 3_000
 
-export interface RootFile {
+interface RootFile {
   sha256: string
   length: number
 }

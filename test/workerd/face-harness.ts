@@ -1,10 +1,12 @@
 // A face of its own for a test: one call is one isolate, cold. The bucket counts what is read, and doors can be replaced.
-import { createExecutionContext } from 'cloudflare:test'
+import { createExecutionContext, runInDurableObject } from 'cloudflare:test'
 import { exports } from 'cloudflare:workers'
 import { type CeremonyResult, holdCeremony, makeOfflineKey, type OfflineKey } from '../../cli/ceremony.ts'
+import type { Publisher } from '../../durable-objects/publisher.ts'
 import { shardOf } from '../../tuf/bins.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
 import { blobKey, blobMetadataKey, timestampKey } from '../../tuf/layout.ts'
+import { parseTimestamp } from '../../tuf/metadata.ts'
 import type { Env } from '../../workers/env.ts'
 import { createFace } from '../../workers/face.ts'
 import { BOOTSTRAP, bindings, STANDARD } from './repository.ts'
@@ -184,3 +186,10 @@ export function flipped(bytes: Uint8Array, at = -1): Uint8Array {
 }
 
 export const timestampOf = ({ place }: KeyedRepository) => timestampKey(place)
+
+export const presentOf = async (of: KeyedRepository) => parseTimestamp(await objectBytes(timestampOf(of))).signed
+
+export const setClock = ({ name }: KeyedRepository, now: () => number) =>
+  runInDurableObject(bindings.PUBLISHER.getByName(name), (publisher: Publisher) => {
+    publisher.clock = now
+  })
