@@ -19,6 +19,8 @@ export interface RuntimeOptions {
   flipIntervalMs?: number
   /** Opens workerd's inspector on this port, for measuring memory. */
   inspectorPort?: number
+  /** Takes what the service logs; without it that goes to this process's own output. */
+  onLog?: (line: string) => void
 }
 
 export interface Runtime {
@@ -39,6 +41,7 @@ export interface Bucket {
 
 /** Starts workerd and answers when it listens. @throws if the port is taken or workerd does not start. */
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const { onLog } = options
   const [face, publisher] = [await bundle('face'), await bundle('publisher')]
   const module = (contents: string) => [{ type: 'ESModule' as const, path: 'index.mjs', contents }]
   const door = (entrypoint: string) => ({ name: 'tuf-edge-publisher', entrypoint })
@@ -49,6 +52,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       cf: false,
       log: new Log(LogLevel.ERROR),
       resourcePersistencePath: options.folder,
+      ...(onLog && { handleStructuredLogs: ({ message }: { message: string }) => onLog(message) }),
       ...(options.inspectorPort === undefined ? {} : { inspectorPort: options.inspectorPort }),
       workers: [
         {

@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { parseArgs } from 'node:util'
 import { callApi } from './api.ts'
 import { developmentCeremony, isInitialised, mintTokens, publishHello } from './development.ts'
-import { type Runtime, startRuntime } from './runtime.ts'
+import { type Runtime, type RuntimeOptions, startRuntime } from './runtime.ts'
 import { StateFolder } from './state-folder.ts'
 import { bold, CommandError, dim, note, say } from './terminal.ts'
 
@@ -36,7 +36,7 @@ export interface LocalService {
 export async function startService(
   port: number,
   path: string,
-  options: { flipIntervalMs?: number } = {},
+  options: Pick<RuntimeOptions, 'flipIntervalMs' | 'onLog'> = {},
 ): Promise<LocalService> {
   await mustBeFree(port)
   const folder = new StateFolder(path)
