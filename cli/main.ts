@@ -1,13 +1,17 @@
 // The `tuf-edge` command: one word chooses the file that does it.
 import { ApiError } from './api.ts'
+import { DEMO_HELP, demo } from './demo.ts'
+import { FETCH_HELP, fetchCommand } from './fetch.ts'
 import { SERVE_HELP, serve } from './serve.ts'
 import { CommandError, note, red, say } from './terminal.ts'
 
-const COMMANDS: Record<string, (args: string[]) => Promise<void>> = { serve }
+const COMMANDS: Record<string, (args: string[]) => Promise<void>> = { serve, demo, fetch: fetchCommand }
 
 const HELP = `tuf-edge: a Python package index whose every answer can be verified
 
-${SERVE_HELP}`
+${SERVE_HELP}
+${FETCH_HELP}
+${DEMO_HELP}`
 
 async function main([command, ...args]: string[]): Promise<void> {
   if (command === undefined || command === 'help' || command === '--help' || command === '-h') {
