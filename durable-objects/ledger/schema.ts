@@ -32,6 +32,7 @@ CREATE TABLE roles (
 CREATE TABLE projects (
   name TEXT PRIMARY KEY, shard TEXT NOT NULL, bin TEXT NOT NULL, created INTEGER NOT NULL, owner TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX projects_by_bin ON projects (bin, shard);
 
 CREATE TABLE files (
   project TEXT NOT NULL, filename TEXT NOT NULL, bin TEXT NOT NULL,
@@ -52,6 +53,7 @@ CREATE TABLE blobs (
   sha256 TEXT NOT NULL, n INTEGER NOT NULL, state TEXT NOT NULL, created INTEGER NOT NULL,
   PRIMARY KEY (sha256, n)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX blobs_begun ON blobs (created) WHERE state = 'begun';
 
 CREATE TABLE queue (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, filename TEXT NOT NULL, publication INTEGER
@@ -62,6 +64,7 @@ CREATE TABLE publications (
   id INTEGER PRIMARY KEY AUTOINCREMENT, state TEXT NOT NULL, snapshot INTEGER NOT NULL,
   created INTEGER NOT NULL, half_life INTEGER NOT NULL, reason TEXT
 ) STRICT;
+CREATE INDEX publications_open ON publications (id) WHERE state = 'open';
 
 CREATE TABLE objects (
   publication INTEGER NOT NULL, key TEXT NOT NULL, chunk INTEGER NOT NULL,
