@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { TestContext } from 'vitest'
-import { type ClientName, need, pinnedVersions } from './environments.ts'
+import { need, pinnedVersions } from './environments.ts'
 
 const here = dirname(fileURLToPath(import.meta.url))
 
@@ -111,14 +111,6 @@ function drive(program: string, args: string[]): Promise<Result> {
       }
     })
   })
-}
-
-/** The package each client comes from, for what has to install it. */
-export const PACKAGE: Record<TufClient, ClientName | undefined> = {
-  'python-tuf': 'tuf',
-  'go-tuf': 'gotuf',
-  'tuf-js': undefined,
-  tough: 'tough',
 }
 
 /** The version of a client that the committed files pin. */
