@@ -77,7 +77,8 @@ export async function stored(prefix = ''): Promise<string[]> {
 }
 
 export const rowsOf = (project: string) =>
-  runInDurableObject(world.repository.stub, (_: Publisher, state) =>
+  // A stub of its own: those of before a reset are dead.
+  runInDurableObject(bindings.PUBLISHER.getByName('main'), (_: Publisher, state) =>
     state.storage.sql.exec('SELECT filename, state FROM files WHERE project = ?', project).toArray(),
   )
 
@@ -104,7 +105,7 @@ export async function holdPublications(): Promise<{ open: () => Promise<void> }>
     release = resolve
   })
   const swap = (bucket: R2Bucket) =>
-    runInDurableObject(world.repository.stub, (publisher: Publisher) => {
+    runInDurableObject(bindings.PUBLISHER.getByName('main'), (publisher: Publisher) => {
       const inside = publisher as unknown as { env: Record<string, unknown>; forget(): void }
       inside.env = { ...inside.env, BUCKET: bucket }
       inside.forget()

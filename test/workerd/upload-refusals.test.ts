@@ -4,7 +4,16 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { FILE_BYTES_MAX, FORM_TOTAL_BYTES_MAX } from '../../pypi/limits.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
 import { lateSlots, slots } from '../../workers/upload-intake.ts'
-import { type Distribution, type Field, fieldsOf, formOf, makeSdist, makeWheel, type Wish } from './distributions.ts'
+import {
+  concat,
+  type Distribution,
+  type Field,
+  fieldsOf,
+  formOf,
+  makeSdist,
+  makeWheel,
+  type Wish,
+} from './distributions.ts'
 import {
   download,
   fetchFace,
@@ -251,6 +260,27 @@ describe('refused', () => {
     })
     await expectRefusal(await post(body), 400, /^File too large\. Limit for project 'refused-\d+' is 95 MiB\.$/)
     await expectNothing(project, file.filename, before)
+  })
+
+  test.for([
+    ['credentials', 401, { authorization: '' }],
+    ['form', 400, { 'content-type': 'text/plain' }],
+    ['archive', 400, {}],
+  ] as const)('for its %s, and the rest of the body is read first, so that the client sees it', async (row) => {
+    const [, status, headers] = row
+    const file = await makeWheel(fresh(), '1.0')
+    const form = formOf(fieldsOf(file), file.filename, concat('no zip', new Uint8Array(6 * 1024 * 1024)))
+    let at = 0
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (at >= form.length) return controller.close()
+        controller.enqueue(form.slice(at, at + 65_536))
+        at += 65_536
+      },
+    })
+    const answer = await post(body, headers)
+    expect(at).toBeGreaterThanOrEqual(form.length)
+    await expectRefusal(answer, status, /./)
   })
 
   test('every other method: 405', async () => {
