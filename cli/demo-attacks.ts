@@ -156,7 +156,10 @@ async function overwriteTimestamp(stage: Stage, tell: Tell, bytes: Uint8Array): 
   await behindMirror(stage, tell, release)
   await plainRefused(stage, tell, release)
   const healed = await timeToHeal(stage, bytes)
-  const seen = healed === undefined ? `still there after ${HEAL_MS / 1000} s` : `replaced within ${healed} ms`
+  const seen =
+    healed === undefined
+      ? `still there after ${HEAL_MS / 1000} s`
+      : `replaced the foreign timestamp within ${healed} ms`
   tell(expectThat('the publisher', healed !== undefined, 'replaces the foreign timestamp by a fresh one', seen))
   await worksAgain(stage, tell, release, 'afterwards')
 }

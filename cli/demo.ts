@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 import { attackSteps } from './demo-attacks.ts'
 import { jsonReporter, protectionTable, textReporter } from './demo-report.ts'
 import { Stage } from './demo-stage.ts'
-import { runSteps } from './demo-steps.ts'
+import { type Reporter, runSteps } from './demo-steps.ts'
 import { storySteps } from './demo-story.ts'
 import { bold, dim, green, note, red, say } from './terminal.ts'
 
@@ -38,7 +38,10 @@ export async function demo(args: string[]): Promise<void> {
   const abort = new AbortController()
   const stage = new Stage(folder, abort.signal)
   const interrupted = nextSignal()
-  const story = runSteps([...storySteps(stage), ...attackSteps(stage)], values.json ? jsonReporter() : textReporter())
+  // A terminal's Ctrl-C reaches the service as well: what the clients then say of it is no part of the story.
+  void interrupted.then(() => abort.abort())
+  const reporter = unlessAborted(abort.signal, values.json ? jsonReporter() : textReporter())
+  const story = runSteps([...storySteps(stage), ...attackSteps(stage)], reporter)
   const outcome = await Promise.race([story, interrupted])
   abort.abort()
   try {
@@ -60,6 +63,15 @@ export async function demo(args: string[]): Promise<void> {
 function conclude(ok: boolean, seconds: string): void {
   if (ok) say(`\n${protectionTable()}\n\n${bold(green('✓ Every step did what it says.'))} ${dim(`${seconds} s`)}`)
   else say(`\n${bold(red('✗ The demo ended at a step that did not do what it says.'))} ${dim(`${seconds} s`)}`)
+}
+
+function unlessAborted(signal: AbortSignal, { begin, check, end }: Reporter): Reporter {
+  const quiet =
+    <A extends unknown[]>(tell: (...args: A) => void) =>
+    (...args: A) => {
+      if (!signal.aborted) tell(...args)
+    }
+  return { begin: quiet(begin), check: quiet(check), end: quiet(end) }
 }
 
 /** The next signal that ends a program. */
