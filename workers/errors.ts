@@ -2,6 +2,11 @@
 // never a stack. Invariant: what does not verify is 503 and never content; an unknown fault is 503 too, because every
 // client repeats a 503 and none repeats a 500.
 import { TufError } from '../tuf/errors.ts'
+import { within } from './memory.ts'
+
+/** The publisher answers questions from its ledger, in milliseconds; far below what clients wait (pip: 15 s). */
+const PUBLISHER_WAIT_MS = 5_000
+const SILENCE = Symbol('silence')
 
 /** A refusal with its HTTP status. The message is the body: one sentence. */
 export class Problem extends Error {
@@ -60,6 +65,18 @@ export async function bucket<T>(call: () => Promise<T>): Promise<T> {
     log('bucket', error)
     throw new Unavailable('The bucket does not answer.')
   }
+}
+
+/** Waits for a question to the publisher; a fault, or silence, becomes Unavailable. Not for what changes anything. */
+export async function publisher<T>(question: () => Promise<T>): Promise<T> {
+  try {
+    const answer = await within(question(), PUBLISHER_WAIT_MS, SILENCE)
+    if (answer !== SILENCE) return answer as T
+    log('publisher', `no answer within ${PUBLISHER_WAIT_MS} ms`)
+  } catch (error) {
+    log('publisher', error)
+  }
+  throw new Unavailable('The publisher does not answer.')
 }
 
 /** The answer to any error. Nothing of it may be cached: a 404 of today can be a file of tomorrow. */

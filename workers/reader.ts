@@ -14,7 +14,7 @@ import { LIMITS } from '../tuf/limits.ts'
 import { type Envelope, parseTimestamp, type Timestamp } from '../tuf/metadata.ts'
 import { verifyRole } from '../tuf/verify.ts'
 import type { Env } from './env.ts'
-import { bucket, Corrupt, log, verifying } from './errors.ts'
+import { bucket, Corrupt, log, publisher, verifying } from './errors.ts'
 import {
   ByteCache,
   FILES_BYTES_MAX,
@@ -117,10 +117,11 @@ export class Reader {
     const now = Date.now()
     const known = this.#retained.get(id)
     if (known && now < known.until) return known.retained
-    let retained = await env.PUBLIC.retainsPage(this.repository, path, sha256)
+    const ask = () => publisher(async () => env.PUBLIC.retainsPage(this.repository, path, sha256))
+    let retained = await ask()
     if (!retained) {
       await new Promise((resolve) => setTimeout(resolve, FLIP_NOTED_MS))
-      retained = await env.PUBLIC.retainsPage(this.repository, path, sha256)
+      retained = await ask()
     }
     if (this.#retained.size >= RETAINED_ENTRIES_MAX) this.#retained.clear()
     this.#retained.set(id, { until: now + (retained ? RETAINED_KEPT_MS : NOT_RETAINED_KEPT_MS), retained })
@@ -129,7 +130,8 @@ export class Reader {
 
   async #revalidate(env: Env): Promise<Publication> {
     const trusted = await this.trust.get(env)
-    const known = this.#current
+    const same = this.#current?.publication.trusted.place.epoch === trusted.place.epoch
+    const known = same ? this.#current : undefined
     const key = timestampKey(trusted.place)
     const onlyIf = known && { onlyIf: { etagDoesNotMatch: known.etag } }
     const object = await bucket(() => env.BUCKET.get(key, onlyIf))
@@ -142,7 +144,7 @@ export class Reader {
       const root = await this.#verify(env, timestamp)
       const sha256 = await sha256Hex(bytes)
       checkNotOlder(timestamp, sha256, known?.publication, trusted.floor)
-      const held = this.#current?.publication
+      const held = same ? this.#current?.publication : undefined
       if (held && held.version >= timestamp.signed.version && held.sha256 !== sha256) return held
       const putAt = object.uploaded.getTime()
       const publication = new Publication(this.#shared, root, timestamp, { sha256, putAt }, held)

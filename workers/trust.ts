@@ -12,7 +12,7 @@ import { LIMITS } from '../tuf/limits.ts'
 import { type Envelope, parseRoot, type Root } from '../tuf/metadata.ts'
 import { verifyRole } from '../tuf/verify.ts'
 import type { Env } from './env.ts'
-import { bucket, log, NotInitialised, type Problem, Unavailable, verifying } from './errors.ts'
+import { bucket, log, NotInitialised, type Problem, publisher, verifying } from './errors.ts'
 import type { Flights } from './memory.ts'
 import { bounded, readVerified } from './objects.ts'
 
@@ -84,10 +84,7 @@ export class Trust {
 
   async #ask(env: Env): Promise<Trusted> {
     this.#askedAt = Date.now()
-    const answer = await env.PUBLIC.trust(this.#repository).catch((error: unknown) => {
-      log('trust', error)
-      throw new Unavailable('The publisher does not answer.')
-    })
+    const answer = await publisher(async () => env.PUBLIC.trust(this.#repository))
     if (!answer.ok) {
       const problem = new NotInitialised(answer.message)
       this.#refusal = { until: Date.now() + REFUSAL_KEPT_MS, problem }
