@@ -100,5 +100,6 @@ function cpuOf({ nodes, samples, timeDeltas }: Profile): Cpu {
   return { busyMs: functions.reduce((sum, { ms }) => sum + ms, 0), functions }
 }
 
+/** Several functions may have one name; the line is that of the bundle. */
 const nameOf = ({ functionName, lineNumber }: CallFrame): string =>
-  functionName === '' ? `(line ${lineNumber + 1})` : functionName
+  functionName.startsWith('(') ? functionName : `${functionName || 'anonymous'}:${lineNumber + 1}`
