@@ -1,6 +1,6 @@
 // Python for the demo: a fresh virtual environment with its bundled pip, cut off from the person's settings and caches.
 // Nothing is downloaded and nothing outside the demo's folder is written.
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { devNull } from 'node:os'
@@ -108,20 +108,47 @@ interface Ended {
   output: string
 }
 
-/** Runs a program to its end. A program that does not exist or takes too long has a code that is not 0. */
+/**
+ * Runs a program to its end. A program that does not exist or takes too long has a code that is not 0. An abort ends it
+ * with everything it started (venv starts pip), and this waits for that: its folder is about to be removed.
+ */
 function run(
   command: string,
   args: string[],
   options: { env: NodeJS.ProcessEnv; signal: AbortSignal; timeoutMs?: number },
 ): Promise<Ended> {
   const { env, signal, timeoutMs = RUN_MS } = options
+  if (signal.aborted) return Promise.resolve({ code: -1, output: 'stopped' })
   return new Promise((resolve) => {
-    const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
-    const child = spawn(command, args, { env, signal, stdio, timeout: timeoutMs, windowsHide: true })
+    // A process group of its own, which can be ended as a whole.
+    const child = spawn(command, args, {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      windowsHide: true,
+      detached: process.platform !== 'win32',
+    })
     let output = ''
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (chunk: string) => (output += chunk))
-    child.once('error', (error) => resolve({ code: -1, output: error.message }))
-    child.once('close', (code) => resolve({ code: code ?? -1, output }))
+    const end = () => endTree(child)
+    signal.addEventListener('abort', end)
+    const timer = setTimeout(end, timeoutMs)
+    const finish = (ended: Ended) => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
+      resolve(ended)
+    }
+    child.once('error', (error) => finish({ code: -1, output: error.message }))
+    child.once('close', (code) => finish({ code: code ?? -1, output }))
   })
+}
+
+function endTree({ pid }: ChildProcess): void {
+  if (pid === undefined) return
+  try {
+    if (process.platform === 'win32') spawnSync('taskkill', ['/pid', String(pid), '/T', '/F'], { windowsHide: true })
+    else process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It ended by itself.
+  }
 }
