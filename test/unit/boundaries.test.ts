@@ -3,6 +3,22 @@ import { describe, expect, test } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
 import { bundle } from '../../cli/bundle.ts'
 
+/** What these tests read of a checked configuration. */
+interface Config {
+  compatibility_date: string
+  compatibility_flags: string[]
+  routes?: unknown[]
+  workers_dev: boolean
+  preview_urls: boolean
+  vars: Record<string, unknown>
+  kv_namespaces: unknown[]
+  durable_objects: { bindings: { class_name: string }[] }
+  r2_buckets: { binding: string }[]
+  services?: { service: string; entrypoint?: string }[]
+  triggers: { crons?: string[] }
+}
+const readConfig = (config: string): Config => unstable_readConfig({ config }) as unknown as Config
+
 const packageOf = (input: string): string | undefined => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1]
 
 test('this runs on the Node that the bootstrap chose', () => {
@@ -21,7 +37,7 @@ describe('publisher', () => {
   })
 
   test('has no route to the world', () => {
-    const config = unstable_readConfig({ config: 'durable-objects/wrangler.toml' })
+    const config = readConfig('durable-objects/wrangler.toml')
     expect(config.routes ?? []).toEqual([])
     expect(config.workers_dev).toBe(false)
     expect(config.preview_urls).toBe(false)
@@ -37,7 +53,7 @@ describe('face', () => {
   })
 
   test('holds a bucket and two doors: no key, no secret, no Durable Object', () => {
-    const config = unstable_readConfig({ config: 'wrangler.toml' })
+    const config = readConfig('wrangler.toml')
     expect(config.durable_objects.bindings).toEqual([])
     expect(config.vars).toEqual({})
     expect(config.kv_namespaces).toEqual([])
@@ -52,9 +68,7 @@ describe('face', () => {
 })
 
 test('both scripts are built for the same runtime', () => {
-  const [face, publisher] = ['wrangler.toml', 'durable-objects/wrangler.toml'].map((config) =>
-    unstable_readConfig({ config }),
-  )
+  const [face, publisher] = ['wrangler.toml', 'durable-objects/wrangler.toml'].map(readConfig)
   expect(face!.compatibility_date).toBe(publisher!.compatibility_date)
   expect(face!.compatibility_flags).toEqual(publisher!.compatibility_flags)
 })
