@@ -4,6 +4,7 @@
 // Invariant: at most one pass runs (`#flight`). Callers wait for their queue row, not for a pass; after a failure the
 // memory is dropped and the next event starts from the ledger.
 import { DurableObject } from 'cloudflare:workers'
+import { isNormalizedName } from '../pypi/names.ts'
 import { formatDate } from '../tuf/dates.ts'
 import { pageKey } from '../tuf/layout.ts'
 import { type Accepted, acceptedBefore, begin, stage, yank } from './accept.ts'
@@ -132,6 +133,8 @@ export class Publisher extends DurableObject<Env> {
       return refused('invalid', 400, 'A token needs a name of at most 100 characters.')
     if (!Array.isArray(scopes) || scopes.length === 0 || !scopes.every((scope) => SCOPES.includes(scope)))
       return refused('invalid', 400, `A token needs scopes out of: ${SCOPES.join(', ')}.`)
+    if (projects !== undefined && !(Array.isArray(projects) && projects.every(isNormalizedName)))
+      return refused('invalid', 400, 'The projects of a token are a list of normalised project names.')
     if (!(expires > now)) return refused('invalid', 400, 'A token needs an expiry in the future.')
     return this.ctx.storage.transactionSync(() => {
       const minted = mintToken(sql, now, { name, scopes, projects: projects ?? null, expires })
