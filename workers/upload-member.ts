@@ -8,7 +8,7 @@ import { Problem } from './errors.ts'
 const RETRY_AFTER = '5'
 
 /** The publisher said no. */
-export class Denied extends Problem {
+class Denied extends Problem {
   constructor({ status, message }: Refused) {
     super(status, message, {
       ...(status === 401 ? { 'WWW-Authenticate': CHALLENGE } : {}),

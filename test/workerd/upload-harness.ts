@@ -42,8 +42,13 @@ export const send = (file: Distribution, after: Field[] = [], headers: Record<st
   post(formOf(fieldsOf(file), file.filename, file.bytes, after), headers)
 
 /** The route alone, with another bucket under it: what the runtime would not let a real client send, and counting. */
-export const postDirectly = (body: BodyInit, headers: Record<string, string>, bucket = bindings.BUCKET) => {
-  const env = { BUCKET: bucket, MEMBER: world.repository.member, PUBLIC: world.repository.public } as unknown as Env
+export const postDirectly = (
+  body: BodyInit,
+  headers: Record<string, string>,
+  bucket = bindings.BUCKET,
+  member: object = world.repository.member,
+) => {
+  const env = { BUCKET: bucket, MEMBER: member, PUBLIC: world.repository.public } as unknown as Env
   const basic = {
     authorization: `Bearer ${world.token}`,
     'content-type': `multipart/form-data; boundary=${BOUNDARY}`,

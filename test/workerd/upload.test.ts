@@ -6,6 +6,7 @@ import { PART_BYTES, PartSlots } from '../../workers/part-slots.ts'
 import { Stalled, UploadBody } from '../../workers/upload-body.ts'
 import { lateSlots, slots } from '../../workers/upload-intake.ts'
 import { fieldsOf, formOf, makeWheel, noise } from './distributions.ts'
+import { faultyBucket } from './faults.ts'
 import {
   counting,
   download,
@@ -229,6 +230,50 @@ describe('a repository', () => {
       expect((await answer).status).toBe(200)
       await expectPublished(wheel)
     })
+  })
+
+  describe('when a part of the service fails', () => {
+    test('a bucket that takes nothing: 503, and nothing is staged', async () => {
+      const wheel = await makeWheel('no-bucket', '1.0')
+      const faults = faultyBucket()
+      faults.onPut = () => 'fail-before'
+      const answer = await postDirectly(formOf(fieldsOf(wheel), wheel.filename, wheel.bytes), {}, faults.bucket)
+      expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '5'])
+      expect((await answer.json<{ code: string }>()).code).toMatch(/^503 .*Uploading again is safe\.$/)
+      expect(await rowsOf('no-bucket')).toEqual([])
+      expect(slots.held).toBe(0)
+      expect((await send(wheel)).status).toBe(200)
+      await expectPublished(wheel)
+    })
+
+    test('a put whose answer is lost is found by its digest', async () => {
+      const wheel = await makeWheel('lost-answer', '1.0')
+      const faults = faultyBucket()
+      faults.onPut = (_, index) => (index < 2 ? 'fail-after' : undefined)
+      const answer = await postDirectly(formOf(fieldsOf(wheel), wheel.filename, wheel.bytes), {}, faults.bucket)
+      expect(answer.status).toBe(200)
+      expect(faults.puts).toHaveLength(4)
+      await expectPublished(wheel)
+    })
+
+    test('a publisher that is overloaded is left alone: one call, 503', async () => {
+      const wheel = await makeWheel('overloaded', '1.0')
+      let calls = 0
+      const begin = async () => {
+        calls++
+        throw Object.assign(new Error('Durable Object is overloaded.'), { overloaded: true, retryable: true })
+      }
+      const form = formOf(fieldsOf(wheel), wheel.filename, wheel.bytes)
+      const answer = await postDirectly(form, {}, undefined, { begin })
+      expect([answer.status, answer.headers.get('retry-after'), calls]).toEqual([503, '5', 1])
+      expect(await answer.text()).not.toContain('overloaded')
+    })
+  })
+
+  test('a page of this origin may upload', async () => {
+    const wheel = await makeWheel('own-page', '1.0')
+    const headers = { origin: 'http://127.0.0.1', 'sec-fetch-site': 'same-origin' }
+    expect((await send(wheel, [], headers)).status).toBe(200)
   })
 
   describe('many uploads at once', () => {
