@@ -7,6 +7,7 @@ import { Custody } from '../../durable-objects/custody.ts'
 import type { Publisher } from '../../durable-objects/publisher.ts'
 import { rootSigned, snapshotSigned, targetsSigned, timestampSigned } from '../../tuf/build.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
+import type { Key } from '../../tuf/keys.ts'
 import { blobKey, blobMetadataKey, hashedName, metadataKey, pageKey } from '../../tuf/layout.ts'
 import { parseRoot, parseSnapshot, parseTimestamp, type Root } from '../../tuf/metadata.ts'
 import { type Signer, signRole } from '../../tuf/sign.ts'
@@ -246,6 +247,24 @@ describe('what nobody signed does not exist, whatever its digest', () => {
     })
   })
 
+  test('a snapshot under a stranger’s signature, named by a truly signed timestamp', async () => {
+    const timestamp = await forge({ snapshotSigner: (await makeOfflineKey()).signer })
+    await whileReplaced(keys.timestamp, timestamp, async () => {
+      const face = newFace('tamper', { publicDoor: deaf })
+      await expectCorrupt(await face.get(`/${alpha.path}`))
+      await expectCorrupt(await face.get('/tuf/1.targets.json'))
+    })
+  })
+
+  test('truly signed files that were never published', async () => {
+    await forge({})
+    const face = newFace('tamper', { publicDoor: deaf })
+    const { snapshot } = await presentOf(repository)
+    const bin = keys.bin.match(/bin-../)![0]
+    for (const path of [`/tuf/${snapshot.version + 100}.snapshot.json`, `/tuf/500.${bin}.json`])
+      expect([path, (await face.get(path)).status]).toEqual([path, 404])
+  })
+
   test('a bin that names a file outside what was delegated to it: the search never asks it', async () => {
     const evil = await sha256Hex(text('evil'))
     const timestamp = await forge({ targets: [[beta.path, { length: 4, sha256: evil }]] })
@@ -267,13 +286,19 @@ describe('what nobody signed does not exist, whatever its digest', () => {
 
   interface Forgery {
     binSigner?: Signer
+    snapshotSigner?: Signer
     targets?: [string, { length: number; sha256: string }][]
     /** Changes what the snapshot says of the role `index`. */
     index?: 'lost' | 'lowered'
   }
 
   /** A later timestamp over a later snapshot, both under the publisher's own keys, over a bin of alpha's as asked. */
-  async function forge({ binSigner, targets = [[alpha.path, { length: 18, sha256: alpha.sha256 }]], index }: Forgery) {
+  async function forge({
+    binSigner,
+    snapshotSigner,
+    targets = [[alpha.path, { length: 18, sha256: alpha.sha256 }]],
+    index,
+  }: Forgery) {
     const { place } = repository
     const present = await presentOf(repository)
     const bin = keys.bin.match(/\.(bin-..)\.json$/)![1]!
@@ -289,7 +314,9 @@ describe('what nobody signed does not exist, whatever its digest', () => {
       else if (index === 'lowered') meta.get('index')!.version--
       else meta.set(bin, { version: 500, length: bytes.length, sha256: await sha256Hex(bytes) })
       const version = present.snapshot.version + 100
-      const snapshot = await signRole(snapshotSigned({ version, expiresMs, meta }), [await signer('snapshot')])
+      const snapshot = await signRole(snapshotSigned({ version, expiresMs, meta }), [
+        snapshotSigner ?? (await signer('snapshot')),
+      ])
       const named = { version, length: snapshot.length, sha256: await sha256Hex(snapshot) }
       await bindings.BUCKET.put(metadataKey(place, 500, bin), bytes)
       await bindings.BUCKET.put(metadataKey(place, version, 'snapshot'), snapshot)
@@ -355,11 +382,14 @@ describe('time', () => {
       expect((await each.get(`/tuf/targets/${elsewhere}`)).status).toBe(404)
     }
     const cold = newFace('midrun')
-    await whileReplaced(
-      metadataKey(own.place, before.snapshot.version, 'snapshot'),
-      flipped(oldSnapshot, 40),
-      async () => expect((await cold.get(`/tuf/${before.snapshot.version}.snapshot.json`)).status).toBe(404),
-    )
+    const { version } = before.snapshot
+    const key = metadataKey(own.place, version, 'snapshot')
+    const present = await objectBytes(metadataKey(own.place, (await presentOf(own)).snapshot.version, 'snapshot'))
+    // A flipped bit, and a truly signed file under another version's name.
+    for (const bytes of [flipped(oldSnapshot, 40), present])
+      await whileReplaced(key, bytes, async () =>
+        expect((await cold.get(`/tuf/${version}.snapshot.json`)).status).toBe(404),
+      )
     await whileReplaced(pageKey(own.place, file.json, await sha256Hex(oldPage)), flipped(oldPage), async () =>
       expectCorrupt(await cold.get(`/tuf/targets/${hashed}`)),
     )
@@ -428,11 +458,20 @@ describe('time', () => {
     const first = parseRoot(own.signed.root).signed
     const next = await makeOfflineKey()
     const stranger = await makeOfflineKey()
-    const makeRoot = (version: number, signers: Signer[]) => signRole(nextRoot(first, version, next.key), signers)
+    const owner = own.offline.root[0]!
+    const makeRoot = (version: number, signer: Signer, rootKey = owner.key) =>
+      signRole(nextRoot(first, version, next.key, rootKey), [signer])
     const place = (version: number) => metadataKey(own.place, version, 'root')
-    await bindings.BUCKET.put(place(2), await makeRoot(2, [stranger.signer]))
-    expect((await face.get('/tuf/2.root.json')).status).toBe(404)
-    const second = await makeRoot(2, [own.offline.root[0]!.signer])
+    // Both thresholds count: that of the root before, and its own.
+    for (const bytes of [
+      await makeRoot(2, stranger.signer),
+      await makeRoot(2, stranger.signer, stranger.key),
+      await makeRoot(2, owner.signer, stranger.key),
+    ]) {
+      await bindings.BUCKET.put(place(2), bytes)
+      expect((await face.get('/tuf/2.root.json')).status).toBe(404)
+    }
+    const second = await makeRoot(2, owner.signer)
     await bindings.BUCKET.put(place(2), second)
     // A timestamp under the new key: only who follows the chain can verify it.
     const present = await presentOf(own)
@@ -452,18 +491,18 @@ describe('time', () => {
     expect(await face.bytes('/tuf/2.root.json')).toEqual(second)
     expect(await face.bytes('/tuf/1.root.json')).toEqual(own.signed.root)
     expect((await face.get('/tuf/3.root.json')).status).toBe(404)
-    await bindings.BUCKET.put(place(3), await makeRoot(4, [own.offline.root[0]!.signer]))
+    await bindings.BUCKET.put(place(3), await makeRoot(4, owner.signer))
     expect((await face.get('/tuf/3.root.json')).status).toBe(404)
   })
 
-  function nextRoot(first: Root, version: number, timestampKey: Awaited<ReturnType<typeof makeOfflineKey>>['key']) {
+  function nextRoot(first: Root, version: number, timestampKey: Key, rootKey: Key) {
     const role = (name: 'root' | 'targets' | 'snapshot' | 'timestamp') => first.roles[name]
     return rootSigned({
       version,
       expiresMs: Date.now() + 100 * HOUR_MS,
-      keys: [...first.keys.values(), timestampKey],
+      keys: [...new Map([...first.keys.values(), timestampKey, rootKey].map((key) => [key.keyid, key])).values()],
       roles: {
-        root: role('root'),
+        root: { keyids: [rootKey.keyid], threshold: 1 },
         targets: role('targets'),
         snapshot: role('snapshot'),
         timestamp: { keyids: [...role('timestamp').keyids, timestampKey.keyid], threshold: 1 },

@@ -327,6 +327,9 @@ describe('TUF', () => {
         `${sha256}`,
         `${sha256}.`,
         `../${hashedName(path, sha256)}`,
+        path.replace('/', '%2f'),
+        hashedName(path, sha256).replace('/', '%2F'),
+        path.replace('/', '%5c'),
       ])
         expect([wrong, (await face.get(`/tuf/targets/${wrong}`)).status]).toEqual([wrong, 404])
     }
