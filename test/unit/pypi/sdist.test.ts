@@ -288,7 +288,8 @@ describe('the end of a file', () => {
     end.set(bytesOf('PK\x05\x06'))
     fc.assert(
       fc.property(
-        fc.integer({ min: 0, max: total - 22 }),
+        // The last four bytes are the trailer's and must not reach into the record.
+        fc.integer({ min: 0, max: total - 22 - 4 }),
         fc.array(fc.integer({ min: 1, max: 150_000 }), { minLength: 1, maxLength: 9 }),
         (at, sizes) => {
           const bytes = new Uint8Array(total).fill(0x50)
