@@ -165,9 +165,12 @@ export class Publisher extends DurableObject<Env> {
     return { ok: true, epoch: this.#ctx().place.epoch, roots, timestamp: live.version, development }
   }
 
-  /** True while a page that a past publication named is kept for clients that are still reading it. */
+  /** True while a page that this or a past publication named is kept for clients that are still reading it. */
   retainsPage(path: string, sha256: string): boolean {
-    return isRetainedPage(this.ctx.storage.sql, pageKey(this.#ctx().place, path, sha256))
+    const { sql } = this.ctx.storage
+    // Between a flip and its finish the page just replaced is still the ledger's live one.
+    const live = one(sql, 'SELECT 1 AS x FROM pages WHERE path = ? AND sha256 = ?', path, sha256) !== undefined
+    return live || isRetainedPage(sql, pageKey(this.#ctx().place, path, sha256))
   }
 
   status(): Status {
