@@ -46,7 +46,8 @@ export function createFace(repository: string): Hono<Face> {
   reads('/healthz', (c) => health.answer(c.env))
   reads('/metrics', (c) => health.metrics(c.env))
   reads('/simple/*', simple('/simple/'))
-  reads('/legacy/+simple/*', simple('/legacy/+simple/'))
+  // What hatch asks before an upload, as devpi has it: its plus arrives encoded, other people's does not.
+  for (const plus of ['+', '%2B', '%2b']) reads(`/legacy/${plus}simple/*`, simple(`/legacy/${plus}simple/`))
   reads('/files/*', (c) => answerFile(c.env, reader, c.req.raw, c.req.path))
   reads('/tuf/*', (c) => answerTuf(c.env, reader, c.req.raw, c.req.path))
   return face

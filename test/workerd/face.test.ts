@@ -58,7 +58,7 @@ describe('the simple index', () => {
     ['latest', 'application/vnd.pypi.simple.latest+json', JSON_TYPE],
   ])('%s: the signed bytes under the type that was asked for', async (_, accept, type) => {
     const target = type === JSON_TYPE ? alpha.json : alpha.html
-    for (const path of ['/simple/alpha/', '/legacy/+simple/alpha/']) {
+    for (const path of ['/simple/alpha/', '/legacy/+simple/alpha/', '/legacy/%2Bsimple/alpha/']) {
       const answer = await face.get(path, { Accept: accept })
       expect(answer.status).toBe(200)
       const bytes = new Uint8Array(await answer.arrayBuffer())
@@ -97,6 +97,7 @@ describe('the simple index', () => {
     ['/simple/Not_There.Yet', '/simple/not-there-yet/'],
     ['/simple/big_one/?x=1', '/simple/big-one/'],
     ['/legacy/+simple/Big.One/', '/legacy/+simple/big-one/'],
+    ['/legacy/%2Bsimple/Big.One/', '/legacy/%2Bsimple/big-one/'],
   ])('%s moves to %s', async (from, to) => {
     const answer = await face.fetch(from, { redirect: 'manual' })
     expect([answer.status, answer.headers.get('location')]).toEqual([301, to])
