@@ -41,6 +41,13 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
   },
 })
+// Leaves through `exit`, where everything that was started is ended.
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  process.once(signal, () => process.exit(code))
+
 const machine = {
   date: new Date().toISOString(),
   cores: availableParallelism(),

@@ -17,5 +17,10 @@ export async function freePort(): Promise<number> {
 
 export function temporaryFolder(): { path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'tuf-edge-bench-'))
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+  const remove = () => {
+    process.off('exit', remove)
+    rmSync(path, { recursive: true, force: true, maxRetries: 3 })
+  }
+  process.once('exit', remove)
+  return { path, remove }
 }

@@ -37,6 +37,7 @@ export async function startBench({ folder, ...rest }: Options = {}): Promise<Ser
   const options: { flipIntervalMs?: number } & Options = rest
   const service = await startService(await freePort(), place.path, options)
   const { runtime, tokens } = service
+  await readable(runtime.url)
   const authorization = basic('__token__', tokens.upload)
   return {
     url: runtime.url,
@@ -50,6 +51,17 @@ export async function startBench({ folder, ...rest }: Options = {}): Promise<Ser
       place.remove()
     },
   }
+}
+
+/** A face that was asked before the ceremony remembers for a second that there was nothing. */
+async function readable(url: string): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const answer = await fetch(`${url}/simple/`)
+    await answer.arrayBuffer()
+    if (answer.ok) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error('The service did not become readable.')
 }
 
 /** Objects by kind. `timestamp` is the number of times that the one mutable key was written. */

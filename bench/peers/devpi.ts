@@ -24,6 +24,7 @@ export async function startDevpi(): Promise<Peer> {
   return {
     name: `devpi ${VERSION}`,
     url,
+    largeProjects: false,
     upload: (file) => uploadOf(file, `/${USER}/dev/`, basic(USER, token)),
     page: (project) => `/${USER}/dev/+simple/${project}/`,
     async stop() {

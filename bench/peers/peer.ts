@@ -11,6 +11,8 @@ export interface Peer {
   name: string
   url: string
   upload(file: Distribution): Send
+  /** False: a thousand files of one project cannot be uploaded in bounded time. */
+  largeProjects: boolean
   /** Path of a project's page. */
   page(project: string): string
   stop(): Promise<void>

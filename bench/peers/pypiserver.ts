@@ -21,6 +21,7 @@ export async function startPypiserver(): Promise<Peer> {
   return {
     name: `pypiserver ${VERSION}`,
     url,
+    largeProjects: true,
     upload: (file) => uploadOf(file, '/'),
     page: (project) => `/simple/${project}/`,
     async stop() {

@@ -46,6 +46,9 @@ export interface Daemon {
 /** Starts a server and waits until `url` answers. @throws Missing if it does not */
 export async function daemon(name: string, program: string, args: readonly string[], url: string): Promise<Daemon> {
   const child: ChildProcess = spawn(program, args, { stdio: 'ignore' })
+  // Also when the bench is interrupted.
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
   const ended = new Promise<void>((resolve) => {
     child.once('exit', () => resolve())
     child.once('error', () => resolve())
@@ -60,6 +63,7 @@ export async function daemon(name: string, program: string, args: readonly strin
     const timer = setTimeout(() => child.kill('SIGKILL'), 5_000)
     await ended
     clearTimeout(timer)
+    process.off('exit', kill)
   }
   const deadline = Date.now() + READY_MS
   while (running && Date.now() < deadline) {

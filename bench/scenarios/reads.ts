@@ -34,10 +34,12 @@ export const reads: Scenario = {
         if (answer.status !== 200) throw new Error(`${peer.name} answered ${answer.status}: ${answer.bytes}`)
       }
       for (const file of ten) await upload(file)
-      for (const file of thousand) await upload(file)
+      // devpi took 14 minutes for a thousand files of one project: its large page is not measured.
+      const large = peer.largeProjects ? thousand : []
+      for (const file of large) await upload(file)
       const found: Reads = new Map()
       found.set('page, 10 files', await repeat(context, http, { method: 'GET', path: peer.page(SMALL) }))
-      if (thousand.length > 0)
+      if (large.length > 0)
         found.set('page, 1,000 files', await repeat(context, http, { method: 'GET', path: peer.page(LARGE) }))
       const page = await http.get(peer.page(SMALL))
       const href = /href="([^"#]+\.whl)/.exec(page.bytes.toString())?.[1]
