@@ -71,6 +71,7 @@ export async function initialise(
         sha256: file.sha256,
         length: file.bytes.length,
         expires: file.expires,
+        publication: null,
       })
     for (const name of [...binNames(PROFILE), 'index'])
       run(sql, 'INSERT INTO roles (name, highest) VALUES (?, 0)', name)

@@ -1,5 +1,6 @@
-// Publications and the exact bytes of their immutable objects. From the transaction that stores them until the
-// publication is live or superseded, these rows are what is put into the bucket, also after a crash.
+// Publications and the exact bytes of their immutable objects. From the transaction that stores them these rows are what
+// is put into the bucket, also after a crash; of a live publication they stay until a later one replaces the object, so
+// that a lost bucket can be filled again; those of a superseded one go with it.
 import { all, one, run, type Sql } from './sql.ts'
 
 /** A row holds ≤ 2 MB (platform limit for SQLite-backed objects); 1.9 MB leaves room for the other columns. */
@@ -96,5 +97,10 @@ export function objectBytes(sql: Sql, publication: number, key: string): Uint8Ar
 
 export function endPublication(sql: Sql, id: number, state: 'live' | 'superseded', reason?: string): void {
   run(sql, 'UPDATE publications SET state = ?, reason = ? WHERE id = ?', state, reason ?? null, id)
-  run(sql, 'DELETE FROM objects WHERE publication = ?', id)
+  if (state === 'superseded') run(sql, 'DELETE FROM objects WHERE publication = ?', id)
+}
+
+/** Drops the bytes of one object; to be called when another takes its place, or when they are kept elsewhere. */
+export function dropObject(sql: Sql, publication: number | null, key: string): void {
+  if (publication !== null) run(sql, 'DELETE FROM objects WHERE publication = ? AND key = ?', publication, key)
 }

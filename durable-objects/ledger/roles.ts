@@ -8,6 +8,8 @@ export interface LiveRole extends Record<string, string | number | null> {
   length: number
   /** Unix milliseconds. */
   expires: number
+  /** Whose object rows hold its bytes; null where they are in a table of their own (offline roles, timestamps). */
+  publication: number | null
 }
 
 export const highestVersion = (sql: Sql, name: string): number =>
@@ -26,22 +28,24 @@ export function burnVersion(sql: Sql, name: string, version: number): void {
 export function setLiveRole(sql: Sql, role: LiveRole): void {
   run(
     sql,
-    `INSERT INTO roles (name, highest, version, sha256, length, expires) VALUES (?1, ?2, ?2, ?3, ?4, ?5)
-     ON CONFLICT (name) DO UPDATE SET highest = max(highest, ?2), version = ?2, sha256 = ?3, length = ?4, expires = ?5`,
+    `INSERT INTO roles (name, highest, version, sha256, length, expires, publication) VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6)
+     ON CONFLICT (name) DO UPDATE
+     SET highest = max(highest, ?2), version = ?2, sha256 = ?3, length = ?4, expires = ?5, publication = ?6`,
     role.name,
     role.version,
     role.sha256,
     role.length,
     role.expires,
+    role.publication,
   )
 }
 
 export const liveRole = (sql: Sql, name: string): LiveRole | undefined =>
   one<LiveRole>(
     sql,
-    'SELECT name, version, sha256, length, expires FROM roles WHERE name = ? AND version IS NOT NULL',
+    'SELECT name, version, sha256, length, expires, publication FROM roles WHERE name = ? AND version IS NOT NULL',
     name,
   )
 
 export const liveRoles = (sql: Sql): LiveRole[] =>
-  all<LiveRole>(sql, 'SELECT name, version, sha256, length, expires FROM roles WHERE version IS NOT NULL')
+  all<LiveRole>(sql, 'SELECT name, version, sha256, length, expires, publication FROM roles WHERE version IS NOT NULL')

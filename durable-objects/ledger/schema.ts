@@ -2,14 +2,16 @@
 //
 // Invariants between the parts:
 // - roles.highest never falls and counts every number ever signed, live or not: a version names the same bytes for ever.
-// - A publication is open, live or superseded. At most one is open; its objects' bytes are rows here until it ends.
+// - A publication is open, live or superseded. At most one is open. The bytes of an object are rows here from the commit on
+//   until a later live publication replaces the object or its own is superseded: what is live can be put again byte for byte.
+// - roles.publication and pages.publication name the publication whose object rows hold the live bytes.
 // - A file is staged (accepted, not yet in a live publication), live, deleted or quarantined. Its queue row without a
 //   publication is waiting; with one it shares that publication's fate.
 // - A blob is begun, stored, referenced, condemned or gone; (sha256, n) is never given out twice.
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
-const VERSION = 1
+const VERSION = 2
 
 const TABLES = `
 CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -26,7 +28,7 @@ CREATE TABLE offline (
 
 CREATE TABLE roles (
   name TEXT PRIMARY KEY, highest INTEGER NOT NULL,
-  version INTEGER, sha256 TEXT, length INTEGER, expires INTEGER
+  version INTEGER, sha256 TEXT, length INTEGER, expires INTEGER, publication INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE projects (
@@ -43,9 +45,10 @@ CREATE TABLE files (
   PRIMARY KEY (project, filename)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX files_by_bin ON files (bin);
+CREATE INDEX files_staged ON files (bin) WHERE state = 'staged';
 
 CREATE TABLE pages (
-  path TEXT PRIMARY KEY, bin TEXT NOT NULL, sha256 TEXT NOT NULL, length INTEGER NOT NULL
+  path TEXT PRIMARY KEY, bin TEXT NOT NULL, sha256 TEXT NOT NULL, length INTEGER NOT NULL, publication INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pages_by_bin ON pages (bin);
 
@@ -93,7 +96,18 @@ CREATE TABLE journal (
 ) STRICT;
 `
 
-/** Makes the tables on first use. Bounded work, no I/O beyond the object's own database, so the constructor may call it. */
+/** What turns the tables of version N into those of N + 1, by N. */
+const STEPS: Readonly<Record<number, string>> = {
+  // The bytes that version 1 dropped come back as their roles are signed again.
+  1: `ALTER TABLE roles ADD COLUMN publication INTEGER;
+      ALTER TABLE pages ADD COLUMN publication INTEGER;
+      CREATE INDEX IF NOT EXISTS files_staged ON files (bin) WHERE state = 'staged';`,
+}
+
+/**
+ * Makes the tables on first use, or brings those of an older release up to date. Bounded work, no I/O beyond the object's
+ * own database, so the constructor may call it.
+ */
 export function createTables(sql: Sql): void {
   const known = sql.exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'facts'").toArray()
   if (known.length === 0) {
@@ -102,8 +116,12 @@ export function createTables(sql: Sql): void {
     return
   }
   const [row] = sql.exec<{ value: number }>("SELECT value FROM facts WHERE name = 'schema'").toArray()
-  if (row?.value !== VERSION)
-    throw new Error(
-      `The ledger has schema ${row?.value}, this release knows ${VERSION}: deploy the newer release again.`,
-    )
+  let version = row?.value ?? 0
+  for (let step = STEPS[version]; step !== undefined; step = STEPS[version]) {
+    sql.exec(step)
+    version++
+    sql.exec("UPDATE facts SET value = ? WHERE name = 'schema'", version)
+  }
+  if (version !== VERSION)
+    throw new Error(`The ledger has schema ${version}, this release knows ${VERSION}: deploy the newer release again.`)
 }

@@ -6,7 +6,7 @@ import { clearFact, setFact } from '../ledger/facts.ts'
 import { findFile, setFileState } from '../ledger/files.ts'
 import { addGarbage } from '../ledger/garbage.ts'
 import { appendJournal } from '../ledger/journal.ts'
-import { endPublication, findPublication, objectsOf } from '../ledger/publications.ts'
+import { dropObject, endPublication, findPublication, objectsOf } from '../ledger/publications.ts'
 import { changesOf, dropChanges, returnChanges } from '../ledger/queue.ts'
 import { liveRole, setLiveRole } from '../ledger/roles.ts'
 import { one, run } from '../ledger/sql.ts'
@@ -24,39 +24,56 @@ export function finishFlip(ctx: Context, row: TimestampRow, etag: string): numbe
     clearFact(sql, 'lastError')
     clearFact(sql, 'failures')
     const { version, sha256, expires } = row
-    setLiveRole(sql, { name: 'timestamp', version, sha256, length: row.bytes.byteLength, expires })
+    setLiveRole(sql, { name: 'timestamp', version, sha256, length: row.bytes.byteLength, expires, publication: null })
     pruneTimestamps(sql, version)
     const publication = row.publication === null ? undefined : findPublication(sql, row.publication)
     if (publication?.state !== 'open') return []
 
     const notBefore = now + graceMs(freshnessOf(sql))
     for (const object of objectsOf(sql, publication.id)) {
-      if (object.kind === 'offline') continue
+      if (object.kind === 'offline') {
+        // The offline table keeps these bytes for good.
+        dropObject(sql, publication.id, object.key)
+        continue
+      }
       if (object.kind === 'metadata') {
         const old = liveRole(sql, object.name)
-        if (old) addGarbage(sql, metadataKey(place, old.version, old.name), notBefore, 'metadata', 'replaced')
+        if (old) {
+          const key = metadataKey(place, old.version, old.name)
+          addGarbage(sql, key, notBefore, 'metadata', 'replaced')
+          dropObject(sql, old.publication, key)
+        }
         setLiveRole(sql, {
           name: object.name,
           version: object.version!,
           sha256: object.sha256,
           length: object.length,
           expires: object.expires!,
+          publication: publication.id,
         })
         continue
       }
-      const old = one<{ sha256: string }>(sql, 'SELECT sha256 FROM pages WHERE path = ?', object.name)
-      if (old && old.sha256 !== object.sha256)
-        addGarbage(sql, pageKey(place, object.name, old.sha256), notBefore, 'page', 'replaced')
+      const old = one<{ sha256: string; publication: number | null }>(
+        sql,
+        'SELECT sha256, publication FROM pages WHERE path = ?',
+        object.name,
+      )
+      if (old) {
+        const key = pageKey(place, object.name, old.sha256)
+        if (key !== object.key) addGarbage(sql, key, notBefore, 'page', 'replaced')
+        dropObject(sql, old.publication, key)
+      }
       // A page that went back to bytes it once had is no garbage any more.
       run(sql, 'DELETE FROM garbage WHERE key = ?', object.key)
       run(
         sql,
-        `INSERT INTO pages (path, bin, sha256, length) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (path) DO UPDATE SET sha256 = ?3, length = ?4`,
+        `INSERT INTO pages (path, bin, sha256, length, publication) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (path) DO UPDATE SET sha256 = ?3, length = ?4, publication = ?5`,
         object.name,
         object.bin!,
         object.sha256,
         object.length,
+        publication.id,
       )
     }
     const changes = changesOf(sql, publication.id)

@@ -96,7 +96,14 @@ export async function signPublication(ctx: Context, plan: Plan): Promise<SignedP
     const live = meta.get(name)
     if (live && live.version >= version!)
       throw new Error(`The plan would lower ${name} from ${live.version} to ${version}.`)
-    meta.set(name, { name, version: version!, sha256, length: object.bytes.length, expires: expires! })
+    meta.set(name, {
+      name,
+      version: version!,
+      sha256,
+      length: object.bytes.length,
+      expires: expires!,
+      publication: null,
+    })
   }
   const version = nextVersion(sql, 'snapshot')
   const expires = now + lifeOf(freshness, 'snapshot')
