@@ -35,6 +35,8 @@ export interface ProjectPage {
   readonly files: readonly PageFile[]
   readonly status?: ProjectStatus
   readonly statusReason?: string
+  /** Written as PyPI writes its own: an index that never gives a number twice never writes the same page twice. */
+  readonly serial?: number
 }
 
 const UPLOAD_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z$/

@@ -38,11 +38,16 @@ function yankedValue(yanked: boolean | string): boolean | string {
   return yanked === '' ? true : yanked
 }
 
+// Warehouse's name for it; bandersnatch and pypi-simple know it, and PEP 691 leaves what begins with `_` to each index.
+function metaOf(serial: number | undefined): Record<string, unknown> {
+  return { ...(serial === undefined ? {} : { '_last-serial': serial }), 'api-version': API_VERSION }
+}
+
 /** `simple/{shard}/{project}/vnd.pypi.simple.v1.json`: the JSON form of a project page. */
 export function renderProjectJson(page: ProjectPage): string {
-  const { status, statusReason } = page
+  const { status, statusReason, serial } = page
   return JSON.stringify({
-    meta: { 'api-version': API_VERSION },
+    meta: metaOf(serial),
     name: page.project,
     // A top-level object, as Warehouse writes and uv reads it; other clients ignore it.
     ...(status && status !== 'active'
@@ -70,7 +75,12 @@ function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (c) => ESCAPES[c]!)
 }
 
-function htmlPage(title: string, metas: readonly (readonly [string, string])[], body: readonly string[]): string {
+function htmlPage(
+  title: string,
+  metas: readonly (readonly [string, string])[],
+  body: readonly string[],
+  serial: number | undefined,
+): string {
   return [
     '<!DOCTYPE html>',
     '<html lang="en">',
@@ -84,6 +94,8 @@ function htmlPage(title: string, metas: readonly (readonly [string, string])[], 
     ...body,
     '</body>',
     '</html>',
+    // As Warehouse has it.
+    ...(serial === undefined ? [] : [`<!--SERIAL ${serial}-->`]),
     '',
   ].join('\n')
 }
@@ -116,22 +128,24 @@ export function renderProjectHtml(page: ProjectPage): string {
     `Links for ${page.project}`,
     metas,
     offered(page).map((file) => anchor(page, file)),
+    page.serial,
   )
 }
 
 /** `simple/vnd.pypi.simple.v1.json`: the project list. `projects` are normalised names. */
-export function renderListJson(projects: readonly string[]): string {
+export function renderListJson(projects: readonly string[], serial?: number): string {
   return JSON.stringify({
-    meta: { 'api-version': API_VERSION },
+    meta: metaOf(serial),
     projects: sortedUnique(projects).map((name) => ({ name })),
   })
 }
 
 /** `simple/vnd.pypi.simple.v1.html`: the project list as HTML. Links are relative to `{index}/simple/`. */
-export function renderListHtml(projects: readonly string[]): string {
+export function renderListHtml(projects: readonly string[], serial?: number): string {
   return htmlPage(
     'Simple index',
     [VERSION_META],
     sortedUnique(projects).map((name) => `<a href="${encodeSegment(name)}/">${escapeHtml(name)}</a><br>`),
+    serial,
   )
 }

@@ -37,11 +37,17 @@ export interface Target {
 }
 
 export interface Plan {
+  /**
+   * Number of its snapshot, and the serial written into its pages. It is burned with the bytes, so no page is ever
+   * written twice with the same bytes, and a page's key that was deleted is never used again.
+   */
+  snapshot: number
   /** Planned projects with the newest queue row each of them includes. */
   projects: { project: string; seq: number }[]
   pages: PlannedPage[]
-  /** Signed content of every planned bin but for the planned pages, whose digests are not known yet. */
+  /** Signed content of every planned bin, and of `index`, but for the planned pages, whose digests are not known yet. */
   bins: Map<string, Target[]>
+  /** Whether the project list is among the pages. */
   list: boolean
   quarantine: { project: string; filename: string; reason: string }[]
   /** What people signed and the bucket does not have yet. */
@@ -77,8 +83,9 @@ export function makePlan(sql: Sql, macKey: Uint8Array, now: number): Plan {
   const dueBins = due.filter((role) => role !== 'snapshot' && role !== 'index').slice(0, DUE_BINS_MAX)
   // All bins exist, even empty, before the delegator that names them is readable.
   for (const bin of first ? unpublishedBins(sql) : dueBins) bins.add(bin)
-  const list = first || due.includes('index') || listDue(sql, now)
+  const list = first || listDue(sql, now)
   const plan: Plan = {
+    snapshot: nextVersion(sql, 'snapshot'),
     projects: waiting.map(({ project, seq }) => ({ project, seq })),
     pages: [],
     bins: new Map(),
@@ -88,8 +95,12 @@ export function makePlan(sql: Sql, macKey: Uint8Array, now: number): Plan {
   }
   const planned = new Map<string, FileRow[]>(waiting.map((row) => [row.project, []]))
   for (const bin of bins) plan.bins.set(bin, binTargets(sql, macKey, bin, planned, plan.quarantine))
-  for (const { project, bin } of waiting) plan.pages.push(...projectPages(sql, project, bin, planned.get(project)!))
-  if (list) plan.pages.push(...listPages(sql, new Set(planned.keys())))
+  for (const { project, bin } of waiting)
+    plan.pages.push(...projectPages(sql, project, bin, planned.get(project)!, plan.snapshot))
+  if (list) {
+    plan.bins.set('index', [])
+    plan.pages.push(...listPages(sql, new Set(planned.keys()), plan.snapshot))
+  } else if (due.includes('index')) plan.bins.set('index', pagesOfBin(sql, 'index'))
   return plan
 }
 
@@ -130,12 +141,14 @@ function binTargets(
     if (shard === undefined) continue
     for (const form of ['json', 'html'] as const) rendered.add(pagePath(shard, project, form))
   }
-  for (const page of all<PageRow>(sql, 'SELECT path, sha256, length FROM pages WHERE bin = ?', bin))
-    if (!rendered.has(page.path)) targets.push({ path: page.path, length: page.length, sha256: page.sha256 })
+  for (const page of pagesOfBin(sql, bin)) if (!rendered.has(page.path)) targets.push(page)
   return targets
 }
 
-function projectPages(sql: Sql, project: string, bin: string, rows: FileRow[]): PlannedPage[] {
+const pagesOfBin = (sql: Sql, bin: string): Target[] =>
+  all<PageRow>(sql, 'SELECT path, sha256, length FROM pages WHERE bin = ?', bin)
+
+function projectPages(sql: Sql, project: string, bin: string, rows: FileRow[], serial: number): PlannedPage[] {
   const shard = one<{ shard: string }>(sql, 'SELECT shard FROM projects WHERE name = ?', project)!.shard
   const files: PageFile[] = rows.map((row) => ({
     filename: row.filename,
@@ -146,22 +159,22 @@ function projectPages(sql: Sql, project: string, bin: string, rows: FileRow[]): 
     ...(row.metadata_sha256 ? { coreMetadataSha256: row.metadata_sha256 } : {}),
     yanked: row.yanked === null ? false : row.yanked === '' ? true : row.yanked,
   }))
-  const page = { project, shard, versions: [...new Set(rows.map((row) => row.version))], files }
+  const page = { project, shard, versions: [...new Set(rows.map((row) => row.version))], files, serial }
   return [
     { path: pagePath(shard, project, 'json'), bin, text: renderProjectJson(page) },
     { path: pagePath(shard, project, 'html'), bin, text: renderProjectHtml(page) },
   ]
 }
 
-function listPages(sql: Sql, planned: Set<string>): PlannedPage[] {
+function listPages(sql: Sql, planned: Set<string>, serial: number): PlannedPage[] {
   const names = all<{ name: string }>(
     sql,
     "SELECT name FROM projects WHERE EXISTS (SELECT 1 FROM files WHERE project = name AND state = 'live')",
   ).map((row) => row.name)
   const projects = [...new Set([...names, ...planned])].sort()
   return [
-    { path: listPath('json'), bin: 'index', text: renderListJson(projects) },
-    { path: listPath('html'), bin: 'index', text: renderListHtml(projects) },
+    { path: listPath('json'), bin: 'index', text: renderListJson(projects, serial) },
+    { path: listPath('html'), bin: 'index', text: renderListHtml(projects, serial) },
   ]
 }
 

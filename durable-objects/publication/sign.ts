@@ -32,7 +32,6 @@ export async function signPublication(ctx: Context, plan: Plan): Promise<SignedP
   const objects: StoredObject[] = []
   let halfLife = Number.MAX_SAFE_INTEGER
   const contents = new Map<string, Target[]>(plan.bins)
-  if (plan.list) contents.set('index', [])
 
   for (const page of plan.pages) {
     const bytes = new TextEncoder().encode(page.text)
@@ -105,7 +104,7 @@ export async function signPublication(ctx: Context, plan: Plan): Promise<SignedP
       publication: null,
     })
   }
-  const version = nextVersion(sql, 'snapshot')
+  const version = plan.snapshot
   const expires = now + lifeOf(freshness, 'snapshot')
   const journal = journalHead(sql)
   const signed = snapshotSigned({

@@ -214,6 +214,22 @@ describe('a project page', () => {
   })
 })
 
+describe('a serial', () => {
+  it('makes pages that say the same differ, and changes nothing that clients read', () => {
+    const [first, second] = [1, 2].map((serial) => renderProjectJson({ ...page, serial }))
+    expect(first).not.toBe(second)
+    const { meta, ...rest } = JSON.parse(first!) as { meta: object }
+    expect(meta).toEqual({ '_last-serial': 1, 'api-version': '1.4' })
+    expect({ ...rest, meta: { 'api-version': '1.4' } }).toEqual(JSON.parse(renderProjectJson(page)))
+    expect(parseProjectJson(new TextEncoder().encode(first), 'demo-pkg', '0a1b').files).toHaveLength(2)
+    const html = renderProjectHtml({ ...page, serial: 7 })
+    expect(html.endsWith('</html>\n<!--SERIAL 7-->\n')).toBe(true)
+    expect(readHtml(html)).toEqual(readHtml(renderProjectHtml(page)))
+    expect(JSON.parse(renderListJson(['a'], 3))).toMatchObject({ meta: { '_last-serial': 3 } })
+    expect(renderListHtml(['a'], 3)).toContain('<!--SERIAL 3-->')
+  })
+})
+
 describe('the project list', () => {
   it('is sorted and without repetition in both forms', () => {
     expect(renderListJson(['b', 'a', 'b'])).toBe(
