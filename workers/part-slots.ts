@@ -6,8 +6,22 @@ import { Problem } from './errors.ts'
 /** Bytes of one buffer: the least that R2 takes as a part of a multipart upload (all parts but the last). */
 export const PART_BYTES = 5 * 1024 * 1024
 
-/** Part buffers of one isolate: 12 × 5 MiB = 60 MiB of its 128 MB; the rest is for checkers, pages and code. */
-export const PART_BUFFERS = 12
+/**
+ * Part buffers of one isolate. The bucket's binding copies a part while it sends it, so a buffer counts twice:
+ * 7 × 2 × 5 MiB = 70 MiB of the isolate's 128 MB; the rest is for checkers, caches and code.
+ */
+export const PART_BUFFERS = 7
+
+/** Whole buffers that are not in use. A new one for every upload would fill the isolate before its collector runs. */
+const spare: Uint8Array[] = []
+
+/** A buffer of PART_BYTES with somebody else's bytes in it. */
+export const takeBuffer = (): Uint8Array => spare.pop() ?? new Uint8Array(PART_BYTES)
+
+/** Gives back a buffer that nothing reads any more: never one of an upload that failed with a put under way. */
+export function giveBuffer(buffer: Uint8Array): void {
+  if (buffer.length === PART_BYTES && spare.length < PART_BUFFERS) spare.push(buffer)
+}
 
 /** A living holder renews with every chunk, and a body may stall for 30 s, a part take a few more: 2 minutes is dead. */
 const LOST_MS = 120_000

@@ -14,6 +14,12 @@ const STALL_MS = 30_000
 /** Bytes asked for at once. A default reader gets 4 KiB, 24,000 rounds for the largest file; this is 1,500. */
 const CHUNK_BYTES = 64 * 1024
 
+/**
+ * Chunks are read into two buffers in turn: the form parser still looks at the end of the last chunk when the next one
+ * comes, and never further back. A new buffer for each would be 100 MB of garbage an upload, collected late.
+ */
+const BUFFERS = 2
+
 const MIB = 1024 * 1024
 
 /** What 413 says, also before anything was read. */
@@ -31,6 +37,8 @@ export class UploadBody {
   readonly declared: number | undefined
   readonly #reader: ReadableStreamBYOBReader | undefined
   readonly #stallMs: number
+  readonly #buffers: ArrayBufferLike[] = Array.from({ length: BUFFERS }, () => new ArrayBuffer(CHUNK_BYTES))
+  #reads = 0
   #received = 0
   #ended = false
 
@@ -87,8 +95,12 @@ export class UploadBody {
       timer = setTimeout(() => reject(new Stalled()), this.#stallMs)
     })
     try {
-      const { done, value } = await Promise.race([reader.read(new Uint8Array(CHUNK_BYTES)), stalled])
-      return done ? undefined : value
+      const turn = this.#reads++ % BUFFERS
+      // The read takes the buffer away and gives it back under its answer.
+      const { done, value } = await Promise.race([reader.read(new Uint8Array(this.#buffers[turn]!)), stalled])
+      if (done) return undefined
+      this.#buffers[turn] = value.buffer
+      return value
     } finally {
       clearTimeout(timer)
     }

@@ -2,7 +2,7 @@
 // large upload that its parts go to. Invariant: a file that fits is looked at whole before any of it is stored.
 import type { DistributionFilename } from '../pypi/filenames.ts'
 import type { FileSink } from '../pypi/upload-form.ts'
-import { type Lease, PART_BYTES } from './part-slots.ts'
+import { giveBuffer, type Lease, PART_BYTES, takeBuffer } from './part-slots.ts'
 import type { LargeUpload } from './upload-large.ts'
 import { storeSmall } from './upload-small.ts'
 import type { Berth, StoredFile } from './upload-store.ts'
@@ -20,7 +20,7 @@ export class UploadContent implements FileSink {
    */
   constructor(lease: Lease, bodyBytes: number | undefined, startLarge: () => Promise<LargeUpload>) {
     this.#lease = lease
-    this.#buffer = new Uint8Array(Math.min(bodyBytes ?? PART_BYTES, PART_BYTES))
+    this.#buffer = bodyBytes !== undefined && bodyBytes < PART_BYTES ? new Uint8Array(bodyBytes) : takeBuffer()
     this.#startLarge = startLarge
   }
 
@@ -43,6 +43,7 @@ export class UploadContent implements FileSink {
   async store(bucket: R2Bucket, berth: Berth, file: DistributionFilename): Promise<StoredFile> {
     const rest = this.#buffer.subarray(0, this.#used)
     const stored = await (this.#large ? this.#large.finish(rest) : storeSmall(bucket, berth, file, rest))
+    giveBuffer(this.#buffer)
     this.#lease.release()
     return stored
   }

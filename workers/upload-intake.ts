@@ -32,7 +32,7 @@ const REPOSITORY = 'main'
  * Buffers for uploads that tell who they are after the file. No tool does; apart, so that whoever keeps them busy without
  * a token keeps nobody else from uploading.
  */
-const LATE_BUFFERS = 2
+const LATE_BUFFERS = 1
 export const slots = new PartSlots(PART_BUFFERS - LATE_BUFFERS)
 export const lateSlots = new PartSlots(LATE_BUFFERS)
 

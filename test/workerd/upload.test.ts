@@ -282,7 +282,7 @@ describe('a repository', () => {
       const streams = wheels.map((wheel) => halfSent(formOf(fieldsOf(wheel), wheel.filename, wheel.bytes)))
       const answers = streams.map(({ body }) => post(body))
       await eventually(() => slots.held + slots.waiting === 13)
-      expect([slots.held, slots.waiting]).toEqual([10, 3])
+      expect([slots.held, slots.waiting]).toEqual([6, 7])
       for (const { finish } of streams) finish()
       expect((await Promise.all(answers)).map(({ status }) => status)).toEqual(wheels.map(() => 200))
       expect([slots.held, slots.waiting]).toEqual([0, 0])
