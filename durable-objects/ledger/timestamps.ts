@@ -38,6 +38,10 @@ export const timestampByDigest = (sql: Sql, sha256: string): TimestampRow | unde
 export const timestampInDoubt = (sql: Sql, live: number): TimestampRow | undefined =>
   all<TimestampRow>(sql, 'SELECT * FROM timestamps WHERE version > ? ORDER BY version DESC LIMIT 1', live)[0]
 
+/** Whether a timestamp above the live one was signed for this publication: its put may land at any time. */
+export const publicationInDoubt = (sql: Sql, publication: number, live: number): boolean =>
+  one(sql, 'SELECT 1 AS x FROM timestamps WHERE version > ? AND publication = ?', live, publication) !== undefined
+
 export function pruneTimestamps(sql: Sql, live: number): void {
   run(sql, 'DELETE FROM timestamps WHERE version <= ?', live - KEPT)
 }

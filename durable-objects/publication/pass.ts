@@ -11,6 +11,7 @@ import { getFact } from '../ledger/facts.ts'
 import { openPublication, type Publication } from '../ledger/publications.ts'
 import { liveRole } from '../ledger/roles.ts'
 import { one } from '../ledger/sql.ts'
+import { publicationInDoubt } from '../ledger/timestamps.ts'
 import { applyPublication } from './apply.ts'
 import { commitPublication } from './commit.ts'
 import { type Context, RetryableFault } from './context.ts'
@@ -35,11 +36,11 @@ export async function runPass(ctx: Context, published: (seqs: number[]) => void)
       continue
     }
     if (ctx.now() > publication.half_life) {
-      supersede(ctx, publication.id, 'less than half the life of a role was left before it went out')
+      await giveUp(ctx, publication, published, 'less than half the life of a role was left before it went out')
       continue
     }
     const applied = await applyPublication(ctx, publication, ticker(ctx, published))
-    if (!applied.ok) supersede(ctx, publication.id, applied.reason, applied.poison)
+    if (!applied.ok) await giveUp(ctx, publication, published, applied.reason, applied.poison)
     else await flip(ctx, snapshotOf(ctx, publication), publication.id, published)
   }
   await collectGarbage(ctx)
@@ -71,20 +72,40 @@ async function settle(ctx: Context, published: (seqs: number[]) => void): Promis
   if (result.ok) published(finishFlip(ctx, result.row, result.etag))
 }
 
+/** False when somebody wrote first: the next round's fence classifies it. */
 async function flip(
   ctx: Context,
   snapshot: SnapshotMeta,
   publication: number | null,
   published: (seqs: number[]) => void,
-): Promise<void> {
+): Promise<boolean> {
   const result = await flipTimestamp(ctx, snapshot, publication, expectedEtag(ctx))
   if (result.ok) published(finishFlip(ctx, result.row, result.etag))
-  // Otherwise somebody wrote first: the next round's fence classifies it.
+  return result.ok
+}
+
+/**
+ * Supersedes a publication, but not while a timestamp that makes it live may still be on its way: landing afterwards it
+ * would show what the ledger has given up, and the next tick would go back behind it. Another flip over the live snapshot
+ * changes the etag that late put waits for; if the late one came first, the publication is live after all.
+ */
+async function giveUp(
+  ctx: Context,
+  { id }: Publication,
+  published: (seqs: number[]) => void,
+  reason: string,
+  poison?: { project: string; filename: string },
+): Promise<void> {
+  const live = liveSnapshot(ctx)
+  const timestamp = liveRole(ctx.sql, 'timestamp')
+  const doubt = live && timestamp && publicationInDoubt(ctx.sql, id, timestamp.version)
+  if (doubt && !(await flip(ctx, live, null, published))) return
+  supersede(ctx, id, reason, poison)
 }
 
 /** For the moments between two puts: keeps the live view fresh, at most one tick at a time. */
 function ticker(ctx: Context, published: (seqs: number[]) => void): () => Promise<void> {
-  let ticking: Promise<void> | undefined
+  let ticking: Promise<unknown> | undefined
   return async () => {
     const live = liveSnapshot(ctx)
     if (!live || !tickDue(ctx.sql, freshnessOf(ctx.sql), ctx.now())) return
