@@ -23,6 +23,14 @@ export const waitingProjects = (sql: Sql, limit: number): { project: string; bin
     limit,
   )
 
+/** Projects with a waiting change and no file that is live. */
+export const waitingNewProjects = (sql: Sql): string[] =>
+  all<{ project: string }>(
+    sql,
+    `SELECT DISTINCT project FROM queue WHERE publication IS NULL
+     AND NOT EXISTS (SELECT 1 FROM files WHERE files.project = queue.project AND state = 'live')`,
+  ).map((row) => row.project)
+
 /** Everything accepted for the project up to `seq` is now part of the publication. */
 export function assignToPublication(sql: Sql, project: string, seq: number, publication: number): void {
   run(

@@ -5,7 +5,7 @@ import { setFact } from '../ledger/facts.ts'
 import { setFileState } from '../ledger/files.ts'
 import { appendJournal } from '../ledger/journal.ts'
 import { insertObject, insertPublication, openPublication, type Publication } from '../ledger/publications.ts'
-import { assignToPublication, enqueue } from '../ledger/queue.ts'
+import { assignToPublication, enqueue, waitingNewProjects } from '../ledger/queue.ts'
 import { burnVersion } from '../ledger/roles.ts'
 import type { Context } from './context.ts'
 import type { Plan } from './plan.ts'
@@ -32,7 +32,9 @@ export function commitPublication(ctx: Context, plan: Plan, signed: SignedPublic
       if (!plan.projects.some((planned) => planned.project === project)) enqueue(sql, project, filename)
     }
     if (plan.list) {
-      setFact(sql, 'listDirty', 0)
+      // What was staged during the signing, or was too much for this plan, is not in the list yet.
+      const listed = new Set(plan.projects.map(({ project }) => project))
+      setFact(sql, 'listDirty', waitingNewProjects(sql).some((project) => !listed.has(project)) ? 1 : 0)
       setFact(sql, 'listedAt', now)
     }
     return openPublication(sql)!
