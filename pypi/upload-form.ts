@@ -230,7 +230,7 @@ class FormParser {
     if (file.size > this.#fileBytesMax) {
       const mib = Math.floor(this.#fileBytesMax / 1_048_576)
       const project = this.#fields.get('name')
-      throw new Refusal(`File too large. Limit for project ${shown(project ?? file.filename)} is ${mib} MiB.`)
+      throw new Refusal(`File too large. Limit for project ${shown(project ?? file.filename)} is ${mib} MiB.`, 413)
     }
     this.#events.push({ kind: 'bytes', bytes })
   }

@@ -258,7 +258,7 @@ describe('refused', () => {
         controller.enqueue(zeros)
       },
     })
-    await expectRefusal(await post(body), 400, /^File too large\. Limit for project 'refused-\d+' is 95 MiB\.$/)
+    await expectRefusal(await post(body), 413, /^File too large\. Limit for project 'refused-\d+' is 95 MiB\.$/)
     await expectNothing(project, file.filename, before)
   })
 

@@ -282,6 +282,7 @@ describe('a form', () => {
       'a large file',
       form(ACTION, field('name', 'demo'), content('x'.repeat(2 << 20))),
       /Limit for project 'demo' is 1 MiB/,
+      413,
     ],
     ['a preamble', concat('hello\r\n', form(ACTION, content())), /is malformed/],
     [
