@@ -31,14 +31,12 @@ export async function applyPublication(
   const snapshot = objects.filter((object) => object.name === 'snapshot')
   const others = objects.filter((object) => object.name !== 'snapshot')
   let failure: ApplyResult = { ok: true }
-  const lane = async () => {
-    for (let object = others.pop(); object && failure.ok; object = others.pop()) {
-      const result = await putImmutable(ctx, publication.id, object)
-      if (!result.ok) failure = result
-      await between()
-    }
-  }
-  await Promise.all(Array.from({ length: CONNECTIONS }, lane))
+  await inLanes(others, async (object) => {
+    const result = await putImmutable(ctx, publication.id, object)
+    if (!result.ok) failure = result
+    await between()
+    return failure.ok
+  })
   if (failure.ok && snapshot[0]) failure = await putImmutable(ctx, publication.id, snapshot[0])
   return failure
 }
@@ -95,20 +93,36 @@ async function checkBlobs(ctx: Context, publication: Publication): Promise<Apply
     .map((change) => findFile(ctx.sql, change.project, change.filename))
     .filter((file) => file?.state === 'staged')
   let failure: ApplyResult | undefined
+  await inLanes(files, async (file) => {
+    const { project, filename, sha256, size, n } = file!
+    const head = await retrying(ctx, () => ctx.bucket.head(blobKey(ctx.place, sha256, n)))
+    if (head?.size !== size)
+      failure = {
+        ok: false,
+        reason: `The bytes of ${filename} are not in the bucket.`,
+        poison: { project, filename },
+      }
+    return failure === undefined
+  })
+  return failure
+}
+
+/**
+ * Works off the items, last first, until the work says false or throws. When this ends, nothing of it is under way any
+ * more: a pass that failed must not put or flip beside the next one.
+ */
+async function inLanes<T>(items: T[], work: (item: T) => Promise<boolean>): Promise<void> {
+  let stopped = false
   const lane = async () => {
-    for (let file = files.pop(); file && !failure; file = files.pop()) {
-      const { project, filename, sha256, size, n } = file
-      const head = await retrying(ctx, () => ctx.bucket.head(blobKey(ctx.place, sha256, n)))
-      if (head?.size !== size)
-        failure = {
-          ok: false,
-          reason: `The bytes of ${filename} are not in the bucket.`,
-          poison: { project, filename },
-        }
+    try {
+      while (!stopped && items.length > 0) if (!(await work(items.pop()!))) stopped = true
+    } catch (error) {
+      stopped = true
+      throw error
     }
   }
-  await Promise.all(Array.from({ length: CONNECTIONS }, lane))
-  return failure
+  const ends = await Promise.allSettled(Array.from({ length: CONNECTIONS }, lane))
+  for (const end of ends) if (end.status === 'rejected') throw end.reason
 }
 
 /** Repeats an idempotent bucket call; what still fails is retryable by the whole pass. */
