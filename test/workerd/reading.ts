@@ -5,8 +5,9 @@ import { blobKey, bucketPrefix, hashedName, pageKey } from '../../tuf/layout.ts'
 import type { TargetInfo } from '../../tuf/search.ts'
 import { bindings, type TestRepository } from './repository.ts'
 
-export function memoryStore(): Store & { files: Map<string, Uint8Array> } {
-  const files = new Map<string, Uint8Array>()
+/** A store with a copy of what another one trusts, or an empty one. */
+export function memoryStore(trusted?: Map<string, Uint8Array>): Store & { files: Map<string, Uint8Array> } {
+  const files = new Map(trusted)
   return {
     files,
     get: async (file) => files.get(file),
@@ -20,17 +21,23 @@ export interface Reader {
   /** Refreshes and fetches a target with all checks. Undefined: the repository has no such target. */
   read(path: string): Promise<Uint8Array | undefined>
   text(path: string): Promise<string | undefined>
+  /** Another target of the snapshot that the last `read` saw. */
+  readSame(path: string): Promise<Uint8Array | undefined>
 }
 
 export async function newReader(
-  repository: TestRepository,
-  { store = memoryStore(), now = Date.now }: { store?: ReturnType<typeof memoryStore>; now?: () => number } = {},
+  repository: Pick<TestRepository, 'place' | 'root'>,
+  {
+    store = memoryStore(),
+    now = Date.now,
+    bucket = bindings.BUCKET,
+  }: { store?: ReturnType<typeof memoryStore>; now?: () => number; bucket?: R2Bucket } = {},
 ): Promise<Reader> {
   if (store.files.size === 0) await initStore(store, repository.root)
   const base = 'https://bucket.test/'
   const prefix = bucketPrefix(repository.place)
   const fetchKey = async (key: string) => {
-    const object = await bindings.BUCKET.get(key)
+    const object = await bucket.get(key)
     return object ? { status: 200, body: object.body } : { status: 404, body: new Blob([]).stream() }
   }
   const makeClient = (blobs: Map<string, string>) =>
@@ -63,6 +70,9 @@ export async function newReader(
       // A new client each time: look-ups of one client belong to one snapshot.
       reader.client = makeClient(blobs)
       await reader.client.refresh()
+      return reader.readSame(path)
+    },
+    async readSame(path) {
       const info = await reader.client.targetInfo(path)
       if (!info) return undefined
       blobs.set(hashedName(path, info.hashes.get('sha256')!), keyOf(info))

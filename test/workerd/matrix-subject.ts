@@ -1,0 +1,233 @@
+// A repository under attack: its publisher works on a MemoryBucket, on a clock that tests move, and every transaction of
+// it can be struck from outside. All of that is put around each incarnation of the object before its first call, so the
+// product has no hook for it and a restart changes nothing.
+import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
+import { holdCeremony, makeOfflineKey } from '../../cli/ceremony.ts'
+import { journalHash } from '../../durable-objects/ledger/journal.ts'
+import { Publisher } from '../../durable-objects/publisher.ts'
+import type { Freshness, Status } from '../../durable-objects/rpc.ts'
+import type { Place } from '../../tuf/layout.ts'
+import { bucketPrefix } from '../../tuf/layout.ts'
+import { MemoryBucket } from './matrix-bucket.ts'
+import { memoryStore, newReader, type Reader } from './reading.ts'
+import { bindings } from './repository.ts'
+
+export const HOUR = 3_600_000
+const DAY = 24 * HOUR
+/** Real alarms would fire in the middle of a test: this clock is so far ahead that none of them does. */
+const AHEAD = 1_000 * DAY
+
+/** What a transaction was, told by the rows it changed. */
+export type Change = 'begin' | 'stage' | 'commit' | 'timestamp' | 'finish' | 'supersede' | 'collect' | 'other'
+export type Moment =
+  /** Its statements ran and nothing is stored yet: what throws here rolls it back. */
+  | 'inside'
+  /** It is stored. */
+  | 'after'
+
+const subjects = new Map<string, Subject>()
+const attached = new WeakSet<Publisher>()
+let count = 0
+
+export class Subject {
+  readonly name = `m${Date.now().toString(36)}-${count++}`
+  readonly place: Place = { repository: this.name, epoch: 1 }
+  readonly bucket = new MemoryBucket()
+  readonly freshness: Freshness
+  root = new Uint8Array()
+  token = ''
+  /** Milliseconds by which the publisher's clock differs from this machine's. */
+  offset = AHEAD
+  /** Called for every transaction, twice. Throw to make it fail. */
+  onTransaction: (change: Change, moment: Moment) => void = () => {}
+  /** State of the present incarnation; to be used inside its own calls only. */
+  state: DurableObjectState | undefined
+
+  private constructor(freshness: Freshness) {
+    this.freshness = freshness
+  }
+
+  static async create(freshness: Freshness): Promise<Subject> {
+    const subject = new Subject(freshness)
+    subjects.set(subject.name, subject)
+    const online = await subject.stub.createKeys(subject.name)
+    if (!online.ok) throw new Error(online.message)
+    const offline = {
+      root: [await makeOfflineKey()],
+      targets: [await makeOfflineKey()],
+      bins: [await makeOfflineKey()],
+    }
+    const { root, targets, bins } = await holdCeremony({
+      online: { repositoryId: online.repositoryId, keys: [...online.keys] },
+      offline,
+      thresholds: { root: 1, targets: 1, bins: 1 },
+      expiresMs: subject.now() + 3 * 365 * DAY,
+      development: true,
+    })
+    const done = await subject.stub.initialise({ repository: subject.name, roots: [root], targets, bins, freshness })
+    if (!done.ok) throw new Error(done.message)
+    subject.root = root as Uint8Array<ArrayBuffer>
+    const minted = await subject.stub.mint(
+      { repository: subject.name, name: 'test', scopes: ['upload', 'create', 'yank'], expires: 9_000_000_000 },
+      { bootstrap: true },
+    )
+    if (!minted.ok) throw new Error(minted.message)
+    subject.token = minted.token
+    return subject
+  }
+
+  /** A new one each time: a stub whose object was reset is dead. */
+  get stub() {
+    return bindings.PUBLISHER.getByName(this.name)
+  }
+
+  readonly now = (): number => Date.now() + this.offset
+
+  /** A client; with a store it goes on from what that store trusts. */
+  reader(store = memoryStore(), now: () => number = this.now): Promise<Reader> {
+    return newReader(this, { store, now, bucket: this.bucket.binding() })
+  }
+
+  async status(): Promise<Status> {
+    return { ...(await this.stub.status()) } as Status
+  }
+
+  /** Fires the alarm, if one is set. */
+  alarm(): Promise<boolean> {
+    return runDurableObjectAlarm(this.stub)
+  }
+
+  alarmTime(): Promise<number | null> {
+    return runInDurableObject(this.stub, (_: Publisher, state) => state.storage.getAlarm())
+  }
+
+  rows<T extends Record<string, SqlStorageValue>>(query: string): Promise<T[]> {
+    return runInDurableObject(this.stub, (_: Publisher, state) => state.storage.sql.exec<T>(query).toArray())
+  }
+
+  /** The publisher's object dies, as in a crash: whoever waits for it gets an error. */
+  async crash(): Promise<void> {
+    await runInDurableObject(this.stub, (_: Publisher, state) => state.abort('injected crash')).catch(() => {})
+  }
+
+  /** What must hold of ledger and bucket whenever nothing is under way. */
+  async audit(): Promise<string[]> {
+    const faults = [...this.bucket.violations]
+    const journal = await this.rows<{ seq: number; time: number; event: string; hash: string }>(
+      'SELECT * FROM journal ORDER BY seq',
+    )
+    let previous = '0'.repeat(64)
+    for (const [index, { seq, time, event, hash }] of journal.entries()) {
+      if (seq !== index + 1 || journalHash(previous, seq, time, event) !== hash)
+        faults.push(`journal row ${seq} is broken`)
+      previous = hash
+    }
+    const signed = new Map<string, string>()
+    for (const { event } of journal) {
+      const { event: kind, role, version, sha256 } = JSON.parse(event) as Record<string, string>
+      if (kind !== 'signed') continue
+      const name = `${version}.${role}`
+      if (signed.has(name)) faults.push(`${name} was signed twice`)
+      signed.set(name, sha256!)
+      const held = this.bucket.objects.get(`${bucketPrefix(this.place)}tuf/${name}.json`)
+      if (held && held.sha256 !== sha256) faults.push(`${name} in the bucket is not what was signed`)
+    }
+    const [open] = await this.rows<{ n: number }>("SELECT count(*) AS n FROM publications WHERE state = 'open'")
+    if (open!.n > 1) faults.push(`${open!.n} publications are open`)
+    return faults
+  }
+}
+
+/** Pauses of the product between two tries; there is no other timer of these lengths. */
+const PAUSES = new Set([100, 200, 400, 1_000])
+
+const setTimer = globalThis.setTimeout
+globalThis.setTimeout = ((run: () => void, ms?: number) =>
+  setTimer(run, PAUSES.has(ms ?? 0) ? 0 : ms)) as typeof globalThis.setTimeout
+
+const methods = Publisher.prototype as unknown as Record<string, (...args: unknown[]) => unknown>
+for (const method of [
+  'createKeys',
+  'initialise',
+  'mint',
+  'begin',
+  'stage',
+  'whenVisible',
+  'yank',
+  'refresh',
+  'alarm',
+]) {
+  const original = methods[method]!
+  methods[method] = function (this: Publisher, ...args: unknown[]) {
+    attach(this)
+    return original.apply(this, args)
+  }
+}
+
+/** Puts bucket, clock and transactions of the subject around this incarnation. */
+function attach(publisher: Publisher): void {
+  const inside = publisher as unknown as { ctx: DurableObjectState; env: Record<string, unknown> }
+  const state = inside.ctx
+  const subject = subjects.get(state.id.name ?? '')
+  if (!subject || attached.has(publisher)) return
+  attached.add(publisher)
+  subject.state = state
+  publisher.clock = subject.now
+  inside.env = { ...inside.env, BUCKET: subject.bucket.binding(() => state.storage.sync()) }
+  const storage = substitute(state.storage, { transactionSync: watched(subject, state.storage) })
+  inside.ctx = substitute(state, { storage })
+}
+
+/** The object with some members replaced; native methods need the native object as `this`. */
+function substitute<T extends object>(object: T, members: Record<string, unknown>): T {
+  return new Proxy(object, {
+    get(target, property) {
+      if (typeof property === 'string' && property in members) return members[property]
+      const member = Reflect.get(target, property) as unknown
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
+}
+
+/** Transactions may nest; only the outermost is stored when it ends. */
+function watched(subject: Subject, storage: DurableObjectStorage) {
+  let nested = false
+  return <T>(closure: () => T): T => {
+    if (nested) return storage.transactionSync(closure)
+    nested = true
+    try {
+      return outermost(closure)
+    } finally {
+      nested = false
+    }
+  }
+  function outermost<T>(closure: () => T): T {
+    let change: Change = 'other'
+    const result = storage.transactionSync(() => {
+      const before = marks(storage.sql)
+      const value = closure()
+      const after = marks(storage.sql)
+      change = KINDS.find((kind) => before[kind] !== after[kind]) ?? 'other'
+      subject.onTransaction(change, 'inside')
+      return value
+    })
+    subject.onTransaction(change, 'after')
+    return result
+  }
+}
+
+/** Most telling first: a commit may add to the queue, a finish ends a publication. */
+const KINDS = ['finish', 'supersede', 'commit', 'timestamp', 'stage', 'begin', 'collect'] as const
+
+function marks(sql: SqlStorage): Record<(typeof KINDS)[number], unknown> {
+  const value = (query: string) => Object.values(sql.exec(query).toArray()[0] ?? {})[0]
+  return {
+    finish: value("SELECT value FROM facts WHERE name = 'pointerEtag'"),
+    supersede: value("SELECT count(*) FROM publications WHERE state = 'superseded'"),
+    commit: value('SELECT max(id) FROM publications'),
+    timestamp: value('SELECT max(version) FROM timestamps'),
+    stage: value('SELECT max(seq) FROM queue'),
+    begin: value("SELECT count(*) FROM blobs WHERE state = 'begun'"),
+    collect: value('SELECT count(*) FROM garbage'),
+  }
+}
