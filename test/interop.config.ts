@@ -8,9 +8,10 @@ export default defineConfig({
     include: ['test/interop/**/*.test.ts'],
     exclude: ['test/interop/tough/**'],
     environment: 'node',
-    // Clients, servers and installs share the machine: one file at a time, and time enough for all of it.
-    fileParallelism: false,
-    maxWorkers: 1,
+    // Clients, servers and installs share the machine: two tests at a time are two cores' worth. Each file has servers,
+    // ports and folders of its own.
+    maxWorkers: 2,
+    maxConcurrency: 1,
     testTimeout: 120_000,
     hookTimeout: 600_000,
     reporters: ['default', new SkippedByName()],

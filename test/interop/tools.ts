@@ -26,7 +26,11 @@ const SOURCE_DATE_EPOCH = '1767225600'
  * Runs a tool as on a fresh account: an empty home, no configuration, no keyring, no colour, and nothing of the
  * machine's own settings (a configured registry would answer for the index under test).
  */
-async function run(program: string, args: string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}) {
+export async function run(
+  program: string,
+  args: string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<Outcome> {
   const home = mkdtempSync(join(tmpdir(), 'tuf-edge-home-'))
   const inherited = ['PATH', 'LANG', 'TMPDIR', 'TEMP', 'SYSTEMROOT', 'PATHEXT']
   const env: NodeJS.ProcessEnv = {
@@ -172,6 +176,40 @@ export async function install(context: TestContext, tool: Installer, what: Insta
   ])
 }
 
+/** The environment that has a tool's build backend; uv's is in no package of its own here. */
+const BACKEND_OF: Record<Exclude<Uploader, 'uv'>, PythonTool> = {
+  twine: 'build',
+  'twine-6.1': 'build',
+  poetry: 'poetry',
+  flit: 'flit',
+  hatch: 'hatch',
+  pdm: 'build',
+}
+
+/**
+ * Installs the sdist, never the wheel, with pip into the folder `target`. The backend is the one that is installed
+ * beside `tool` (the index under test has none), so nothing is built in isolation.
+ */
+export async function installSdist(
+  context: TestContext,
+  pip: Exclude<Installer, 'uv'>,
+  tool: keyof typeof BACKEND_OF,
+  { indexUrl, name, target }: Install,
+): Promise<Outcome> {
+  const [ready, backend] = [await need(context, pip), await need(context, BACKEND_OF[tool])]
+  return run(ready.command('python'), [
+    ...['-m', 'pip', '--python', backend.command('python'), 'install', '--no-cache-dir', '--no-input'],
+    ...['--progress-bar', 'off', '--no-build-isolation', '--no-deps', '--no-binary', ':all:'],
+    ...['--target', target, '--index-url', indexUrl, name],
+  ])
+}
+
+/** What the installed module of `makeProject` says. */
+export async function textOf(program: string, name: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const said = await run(program, ['-c', `import ${moduleOf(name)} as module; print(module.text)`], { env })
+  return said.output.trim()
+}
+
 /** The lines of a project's metadata by backend; each is what the tool's own `init` would write. */
 const BUILD_SYSTEM: Record<Uploader, [backend: string, requires: string, more?: string]> = {
   twine: ['setuptools.build_meta', 'setuptools'],
@@ -191,20 +229,25 @@ export interface Project {
   version: string
   /** Put into the module: other text, other bytes under the same file name. */
   text?: string
+  /** The summary. */
+  description?: string
   /** More lines for `[project]`, such as `requires-python = ">=3.9"`. */
   metadata?: string
 }
 
+const moduleOf = (name: string): string => name.replace(/[-_.]+/g, '_').toLowerCase()
+
 /** Writes a project of one module. */
-export function makeProject({ tool, dir, name, version, text = 'hello', metadata = '' }: Project): string {
-  const module = name.replace(/[-_.]+/g, '_').toLowerCase()
+export function makeProject(project: Project): string {
+  const { tool, dir, name, version, text = 'hello', description = 'A sample', metadata = '' } = project
+  const module = moduleOf(name)
   const [backend, requires, more = ''] = BUILD_SYSTEM[tool]
   mkdirSync(join(dir, module), { recursive: true })
   writeFileSync(join(dir, module, '__init__.py'), `"""Says ${text}."""\n\ntext = ${JSON.stringify(text)}\n`)
   writeFileSync(
     join(dir, 'pyproject.toml'),
     `[build-system]\nrequires = ["${requires}"]\nbuild-backend = "${backend}"\n\n[project]\nname = "${name}"\n` +
-      `version = "${version}"\ndescription = "A sample"\n${metadata && `${metadata}\n`}${more.replace('MODULE', module)}`,
+      `version = "${version}"\ndescription = "${description}"\n${metadata && `${metadata}\n`}${more.replace('MODULE', module)}`,
   )
   return dir
 }

@@ -1,0 +1,126 @@
+// Our own service under test: a free port and a folder of its own, started as `npm start` starts it.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Bucket } from '../../cli/runtime.ts'
+import { type LocalService, startService } from '../../cli/serve.ts'
+import { uploadFile } from '../../cli/upload.ts'
+import { type BuiltFile, buildWheel } from '../../cli/wheel.ts'
+import { freePort, temporaryFolder } from '../e2e/process.ts'
+
+export interface SimplePage {
+  files: { filename: string; url: string; hashes: { sha256: string }; yanked: boolean | string }[]
+}
+
+export class Service {
+  /** Where it runs: `.tuf-edge` is in it, as beside a person who typed `npm start`. */
+  readonly folder: string
+  readonly #port: number
+  readonly #remove: () => void
+  /** Lines it has logged. */
+  readonly log: string[] = []
+  #running: LocalService | undefined
+
+  private constructor(port: number, folder: ReturnType<typeof temporaryFolder>) {
+    this.#port = port
+    this.folder = folder.path
+    this.#remove = folder.remove
+  }
+
+  static async start(): Promise<Service> {
+    const service = new Service(await freePort(), temporaryFolder())
+    await service.#start()
+    return service
+  }
+
+  async #start(): Promise<void> {
+    const onLog = (line: string) => this.log.push(line)
+    this.#running = await startService(this.#port, join(this.folder, '.tuf-edge'), { onLog })
+  }
+
+  /** Down and up again, over the same folder. */
+  async restart(): Promise<void> {
+    await this.#halt()
+    await this.#start()
+  }
+
+  async stop(): Promise<void> {
+    await this.#halt()
+    this.#remove()
+  }
+
+  async #halt(): Promise<void> {
+    await this.#running?.runtime.stop()
+    this.#running?.folder.release()
+    this.#running = undefined
+  }
+
+  get #service(): LocalService {
+    if (!this.#running) throw new Error('The service is down.')
+    return this.#running
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`
+  }
+
+  get port(): number {
+    return this.#port
+  }
+
+  get simple(): string {
+    return `${this.url}/simple/`
+  }
+
+  get legacy(): string {
+    return `${this.url}/legacy/`
+  }
+
+  get tokens(): LocalService['tokens'] {
+    return this.#service.tokens
+  }
+
+  get bucket(): Bucket {
+    return this.#service.runtime.bucket
+  }
+
+  /** The only thing a TUF client is given. */
+  get root(): Uint8Array {
+    return new Uint8Array(readFileSync(this.#service.folder.rootFile))
+  }
+
+  /** Publishes a wheel of one module, without any tool. */
+  async publish(
+    name: string,
+    version: string,
+    options: { text?: string; metadata?: string[] } = {},
+  ): Promise<BuiltFile> {
+    const { text = `${name} ${version}`, metadata = [] } = options
+    const files = { [`${name.replaceAll('-', '_')}.py`]: `text = ${JSON.stringify(text)}\n` }
+    const wheel = buildWheel({ name, version, summary: 'A sample', metadata, files })
+    await this.upload(name, version, wheel)
+    return wheel
+  }
+
+  async upload(
+    name: string,
+    version: string,
+    { filename, bytes }: Pick<BuiltFile, 'filename' | 'bytes'>,
+  ): Promise<void> {
+    await uploadFile({ base: this.url, token: this.tokens.upload, name, version, filename, bytes })
+  }
+
+  /** The project's page as pip reads it; undefined if there is none. */
+  async page(project: string): Promise<SimplePage | undefined> {
+    const accept = 'application/vnd.pypi.simple.v1+json'
+    const answer = await fetch(`${this.simple}${project}/`, { headers: { accept } })
+    if (answer.status === 404) return undefined
+    if (!answer.ok) throw new Error(`${project}: ${answer.status} ${await answer.text()}`)
+    return (await answer.json()) as SimplePage
+  }
+
+  /** Names of all projects. */
+  async projects(): Promise<string[]> {
+    const answer = await fetch(this.simple, { headers: { accept: 'application/vnd.pypi.simple.v1+json' } })
+    return ((await answer.json()) as { projects: { name: string }[] }).projects.map(({ name }) => name)
+  }
+}

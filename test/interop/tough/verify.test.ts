@@ -1,0 +1,7 @@
+// tough verifies what our running service gives out.
+import { beforeAll } from 'vitest'
+import { prepare } from '../environments.ts'
+import { verifyTests } from '../verify.ts'
+
+beforeAll(() => prepare(['tough']))
+verifyTests(['tough'])
