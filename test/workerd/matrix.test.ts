@@ -57,7 +57,21 @@ interface Cell {
 vi.spyOn(console, 'error').mockImplementation(() => {})
 
 const table: Record<string, string | number>[] = []
-afterAll(() => console.table(table))
+afterAll(() => {
+  const lines = table.map((row) =>
+    Object.values(row)
+      .map((value) => String(value).padEnd(26))
+      .join(''),
+  )
+  console.log(
+    [
+      Object.keys(table[0] ?? {})
+        .map((name) => name.padEnd(26))
+        .join(''),
+      ...lines,
+    ].join('\n'),
+  )
+})
 
 describe.each(POINTS)('$name', (point) => {
   test.each(FALLS)('%s', async (fall) => {

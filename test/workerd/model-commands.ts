@@ -1,0 +1,148 @@
+// The commands of the model test: what may happen to an index, in any order. Each does it to the world, and tells the
+// model what the answer allows to believe.
+import { evictDurableObject } from 'cloudflare:test'
+import fc from 'fast-check'
+import { HOUR } from './matrix-subject.ts'
+import { type Answer, describeUpload } from './matrix-upload.ts'
+import { GRACE, type Model, type World, type Yanked } from './model-world.ts'
+
+type Command = fc.AsyncCommand<Model, World>
+
+const believe = async (model: Model, project: string, version: string) => {
+  const name = `${project} ${version}`
+  let belief = model.get(name)
+  if (!belief) {
+    const upload = await describeUpload(project, version, '')
+    belief = { upload, contents: new Set([undefined]), yanks: new Set<Yanked>([false]), seen: false }
+    model.set(name, belief)
+  }
+  return belief
+}
+
+abstract class Base implements Command {
+  abstract act(model: Model, world: World): Promise<void>
+  abstract toString(): string
+  check = () => true
+  async run(model: Model, world: World): Promise<void> {
+    await this.act(model, world)
+    await world.checkAlarm()
+  }
+}
+
+interface File {
+  project: string
+  version: string
+  content: string
+}
+
+/** One or several at once, the same file with other bytes among them. */
+class Uploads extends Base {
+  readonly files: File[]
+  constructor(files: File[]) {
+    super()
+    this.files = files
+  }
+
+  async act(model: Model, world: World): Promise<void> {
+    const answers = await Promise.all(this.files.map((file) => world.upload(file.project, file.version, file.content)))
+    const order = (answer: Answer) => (answer === 'none' || answer === 503 ? 0 : answer < 300 ? 1 : 2)
+    const done = this.files.map((file, index) => ({ ...file, answer: answers[index]! }))
+    for (const { project, version, content, answer } of done.sort((a, b) => order(a.answer) - order(b.answer))) {
+      const belief = await believe(model, project, version)
+      const name = `${project} ${version}`
+      if (order(answer) === 0) {
+        if (belief.contents.has(undefined)) belief.contents.add(content)
+      } else if (order(answer) === 1) {
+        if (!belief.contents.has(content) && !belief.contents.has(undefined))
+          world.problems.push(`${name}: other bytes were answered ${answer}`)
+        belief.contents = new Set([content])
+        if (answer === 200) belief.seen = true
+      } else {
+        belief.contents.delete(undefined)
+        belief.contents.delete(content)
+        if (belief.contents.size === 0) world.problems.push(`${name}: answered ${answer} without a reason`)
+      }
+    }
+  }
+
+  toString = () =>
+    `upload(${this.files.map(({ project, version, content }) => `${project} ${version} ${content}`).join(' | ')})`
+}
+
+class Yank extends Base {
+  readonly file: File
+  readonly yanked: Yanked
+  constructor(file: File, yanked: Yanked) {
+    super()
+    this.file = file
+    this.yanked = yanked
+  }
+
+  async act(model: Model, world: World): Promise<void> {
+    const belief = await believe(model, this.file.project, this.file.version)
+    const answer = await world.yank(this.file.project, belief.upload.filename, this.yanked)
+    if (answer === 404) {
+      if (belief.seen || !belief.contents.has(undefined))
+        world.problems.push(`${this}: answered 404 for a file that is there`)
+      belief.contents = new Set([undefined])
+    } else if (answer === 'none' || answer === 503) belief.yanks.add(this.yanked)
+    else {
+      belief.contents.delete(undefined)
+      belief.yanks = new Set([this.yanked])
+    }
+  }
+
+  toString = () => `yank(${this.file.project} ${this.file.version} ${this.yanked})`
+}
+
+class Simple extends Base {
+  readonly name: string
+  readonly what: (world: World) => Promise<unknown>
+  constructor(name: string, what: (world: World) => Promise<unknown>) {
+    super()
+    this.name = name
+    this.what = what
+  }
+  async act(_: Model, world: World): Promise<void> {
+    await this.what(world)
+  }
+  toString = () => this.name
+}
+
+const jump = (ms: number) => async (world: World) => {
+  world.subject.offset += ms
+  if (ms > 0) world.mayBeStale = true
+}
+
+const file = fc.record({
+  project: fc.constantFrom('alpha', 'beta', 'gamma'),
+  version: fc.constantFrom('1.0', '1.1'),
+  content: fc.constantFrom('x', 'y'),
+})
+const uploads = fc.array(file, { minLength: 1, maxLength: 4 }).map((files) => new Uploads(files))
+const simple = (name: string, what: (world: World) => Promise<unknown>) => fc.constant(new Simple(name, what))
+
+export const COMMANDS: fc.Arbitrary<Command>[] = [
+  uploads,
+  uploads,
+  uploads,
+  fc.tuple(file, fc.constantFrom<Yanked[]>(true, false, 'broken')).map(([target, yanked]) => new Yank(target, yanked)),
+  simple('refresh', async ({ subject }) => subject.stub.refresh().catch(() => undefined)),
+  simple('rest', (world) => world.rest()),
+  simple('collect', async (world) => {
+    await jump(GRACE + HOUR)(world)
+    await world.rest()
+  }),
+  simple('restart', async ({ subject }) => evictDurableObject(subject.stub).catch(() => undefined)),
+  simple('crash', ({ subject }) => subject.crash()),
+  fc
+    .tuple(fc.nat(12), fc.constantFrom('lost', 'unacknowledged', 'refused'), fc.boolean())
+    .map(
+      ([nth, fate, crash]) =>
+        new Simple(`${crash ? 'crash' : 'fault'} at write ${nth} (${fate})`, async (world) =>
+          world.arm(nth, fate, crash),
+        ),
+    ),
+  fc.constantFrom(20 * 60_000, 2 * HOUR, 3 * 24 * HOUR).map((ms) => new Simple(`sleep ${ms / HOUR} h`, jump(ms))),
+  fc.constantFrom(-HOUR, -48 * HOUR).map((ms) => new Simple(`clock back ${-ms / HOUR} h`, jump(ms))),
+]
