@@ -34,6 +34,8 @@ export interface CeremonyInput {
   expiresMs: number
   /** A development root says so in its metadata, and everything but loopback refuses it. */
   development: boolean
+  /** Of all three files; 1 unless the ceremony is held again for an index that is public already. */
+  version?: number
 }
 
 export interface CeremonyResult {
@@ -49,9 +51,9 @@ export async function makeOfflineKey(): Promise<OfflineKey> {
   return { key, signer: ed25519Signer(pair.privateKey, key), pkcs8 }
 }
 
-/** Signs root 1, targets 1 and bins 1 over the publisher's public keys. @throws if a key's proof does not hold. */
+/** Signs root, targets and bins over the publisher's public keys. @throws if a key's proof does not hold. */
 export async function holdCeremony(input: CeremonyInput): Promise<CeremonyResult> {
-  const { offline, thresholds, expiresMs } = input
+  const { offline, thresholds, expiresMs, version = 1 } = input
   const online = await checkProofs(input.online)
   const role = (name: OfflineRole) => ({
     keyids: offline[name].map(({ key }) => key.keyid),
@@ -59,7 +61,7 @@ export async function holdCeremony(input: CeremonyInput): Promise<CeremonyResult
   })
   const single = (key: Key) => ({ keyids: [key.keyid], threshold: 1 })
   const root = rootSigned({
-    version: 1,
+    version,
     expiresMs,
     keys: [...offline.root, ...offline.targets].map(({ key }) => key).concat(online.timestamp, online.snapshot),
     roles: {
@@ -71,7 +73,7 @@ export async function holdCeremony(input: CeremonyInput): Promise<CeremonyResult
     ...(input.development ? { extra: { 'x-tuf-edge-development': true } } : {}),
   })
   const targets = targetsSigned({
-    version: 1,
+    version,
     expiresMs,
     targets: [],
     delegations: topDelegations({
@@ -80,7 +82,7 @@ export async function holdCeremony(input: CeremonyInput): Promise<CeremonyResult
       binsThreshold: thresholds.bins,
     }),
   })
-  const bins = targetsSigned({ version: 1, expiresMs, targets: [], delegations: binDelegations(PROFILE, online.bin) })
+  const bins = targetsSigned({ version, expiresMs, targets: [], delegations: binDelegations(PROFILE, online.bin) })
   const sign = (name: OfflineRole, signed: Parameters<typeof signRole>[0]) =>
     signRole(
       signed,

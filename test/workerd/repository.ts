@@ -1,7 +1,7 @@
 // A fresh repository of its own for a test: real object, real ceremony, unique name and so unique bucket keys.
 // Storage is shared by all tests of a file (isolation is per file), hence the unique names.
 import { env, exports } from 'cloudflare:workers'
-import { holdCeremony, makeOfflineKey } from '../../cli/ceremony.ts'
+import { type CeremonyInput, holdCeremony, makeOfflineKey, type OnlineKeys } from '../../cli/ceremony.ts'
 import type { Env } from '../../durable-objects/env.ts'
 import type { Freshness, Scope } from '../../durable-objects/rpc.ts'
 import { type Place, timestampKey } from '../../tuf/layout.ts'
@@ -21,6 +21,9 @@ export interface TestRepository {
   name: string
   place: Place
   root: Uint8Array
+  /** What the ceremony was held with, for one that is held again. */
+  offline: CeremonyInput['offline']
+  online: OnlineKeys
   stub: ReturnType<Env['PUBLISHER']['getByName']>
   member: Doors['Member']
   public: Doors['Public']
@@ -31,7 +34,14 @@ export interface TestRepository {
 let count = 0
 
 /** `name` defaults to a unique one; the face routes `main` alone, so a face test asks for that, once a file. */
-export async function newRepository(options: { name?: string; freshness?: Freshness } = {}): Promise<TestRepository> {
+export async function newRepository(
+  options: {
+    name?: string
+    freshness?: Freshness
+    /** Signs another root than the ceremony's. */
+    rootOf?: (online: OnlineKeys, offline: CeremonyInput['offline']) => Promise<Uint8Array>
+  } = {},
+): Promise<TestRepository> {
   const name = options.name ?? `t${Date.now().toString(36)}-${count++}`
   const keys = await doors.Member.createKeys(name, BOOTSTRAP)
   if (!keys.ok) throw new Error(keys.message)
@@ -44,7 +54,8 @@ export async function newRepository(options: { name?: string; freshness?: Freshn
     development: true,
   })
   const freshness = options.freshness ?? STANDARD
-  const { root, targets, bins } = signed
+  const { targets, bins } = signed
+  const root = (await options.rootOf?.(keys, offline)) ?? signed.root
   const done = await doors.Member.initialise({ repository: name, roots: [root], targets, bins, freshness }, BOOTSTRAP)
   if (!done.ok) throw new Error(done.message)
   const place = { repository: name, epoch: 1 }
@@ -53,6 +64,8 @@ export async function newRepository(options: { name?: string; freshness?: Freshn
     name,
     place,
     root,
+    offline,
+    online: keys,
     stub: bindings.PUBLISHER.getByName(name),
     member: doors.Member,
     public: doors.Public,
