@@ -8,7 +8,7 @@ import { beginBlob, blobState, setBlobState } from './ledger/blobs.ts'
 import { setFact } from './ledger/facts.ts'
 import { countFiles, type FileRow, findFile, insertFile, setYanked } from './ledger/files.ts'
 import { appendJournal } from './ledger/journal.ts'
-import { enqueue, pendingChange } from './ledger/queue.ts'
+import { enqueue, pendingChange, queueHolds } from './ledger/queue.ts'
 import { liveRole } from './ledger/roles.ts'
 import { one, run, type Sql } from './ledger/sql.ts'
 import type { Context } from './publication/context.ts'
@@ -27,6 +27,13 @@ const BIN_BYTES_MAX = 1_500_000
 /** Bytes one more file adds to its bin: a path of ≤ 255 and ~110 of JSON, digest and length, rounded up. */
 const ENTRY_BYTES_MAX = 400
 
+/**
+ * Changes that may wait for publication. A publication takes 200 projects and about two seconds (a flip a second, 400 pages
+ * six at a time), so 2,000 are ten of them, 20 s: whoever comes later is told to come back instead of waiting longer than
+ * any uploader does. Every one may hold an answer open (≈ 2 kB each): 4 MB.
+ */
+export const STAGED_MAX = 2_000
+
 const SHA256 = /^[0-9a-f]{64}$/
 
 /** Sharded profile, 256 bins: the bin is the first two digits of the project's shard. */
@@ -44,6 +51,8 @@ export function begin(ctx: Context, request: BeginRequest): BeginAnswer {
   if ('ok' in bearer) return bearer
   const known = findFile(sql, project, filename)
   if (known) return answerKnown(sql, known, sha256)
+  if (queueHolds(sql, STAGED_MAX))
+    return refused('unavailable', 503, `${STAGED_MAX} files wait for publication: upload this one again in a moment.`)
   const full = noRoom(sql, project)
   if (full) return full
   const n = ctx.storage.transactionSync(() => beginBlob(sql, sha256, ctx.now()))

@@ -88,6 +88,22 @@ export class Custody {
     return this.#macKey
   }
 
+  /** Encrypts a setting that is a secret; it opens under the same name in this ledger alone. */
+  async seal(name: string, bytes: Uint8Array): Promise<{ bytes: Uint8Array; iv: Uint8Array }> {
+    const iv = crypto.getRandomValues(new Uint8Array(12))
+    const additionalData = this.#settingContext(name)
+    const key = await this.#wrappingKey(additionalData)
+    const sealed = await crypto.subtle.encrypt({ name: 'AES-GCM', iv, additionalData }, key, bytes)
+    return { bytes: new Uint8Array(sealed), iv }
+  }
+
+  /** @throws when the wrapping secret, the ledger or the name is another one. */
+  async open(name: string, sealed: Uint8Array, iv: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+    const additionalData = this.#settingContext(name)
+    const key = await this.#wrappingKey(additionalData)
+    return new Uint8Array(await crypto.subtle.decrypt({ name: 'AES-GCM', iv, additionalData }, key, sealed))
+  }
+
   /** Eight bytes in hex that tell one wrapping secret from another and nothing else. */
   async checkValue(): Promise<string> {
     return toHex(((await this.#derive('check value', 'raw')) as Uint8Array).slice(0, 8))
@@ -121,6 +137,10 @@ export class Custody {
     return new TextEncoder().encode(`${getFact(this.#sql, 'repositoryId')}|${role}|${keyid}`)
   }
 
+  #settingContext(name: string): Uint8Array {
+    return new TextEncoder().encode(`${getFact(this.#sql, 'repositoryId')}|setting|${name}`)
+  }
+
   #wrappingKey(context: Uint8Array): Promise<CryptoKey> {
     return this.#derive(new TextDecoder().decode(context), 'wrap') as Promise<CryptoKey>
   }
@@ -134,6 +154,11 @@ export class Custody {
     ])
     const hkdf = { name: 'HKDF', hash: 'SHA-256', salt: encoder.encode(`tuf-edge ${id}`), info: encoder.encode(info) }
     if (use === 'raw') return new Uint8Array(await crypto.subtle.deriveBits(hkdf, base, 256))
-    return crypto.subtle.deriveKey(hkdf, base, { name: 'AES-GCM', length: 256 }, false, ['wrapKey', 'unwrapKey'])
+    return crypto.subtle.deriveKey(hkdf, base, { name: 'AES-GCM', length: 256 }, false, [
+      'wrapKey',
+      'unwrapKey',
+      'encrypt',
+      'decrypt',
+    ])
   }
 }

@@ -20,6 +20,7 @@ import {
   type Trust,
   type YankRequest,
 } from './rpc.ts'
+import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { looksLikeToken, sameSecret } from './tokens.ts'
 
 /** Repositories this isolate has seen to exist. Existence never ends, so a positive answer is kept. */
@@ -81,6 +82,19 @@ export class Member extends WorkerEntrypoint<Env> {
 
   async yank(request: YankRequest): Promise<StageAnswer> {
     return ask<StageAnswer>(this.env, request.repository, (stub) => stub.yank(request))
+  }
+
+  async setFreshness(request: FreshnessRequest): Promise<Done> {
+    return ask<Done>(this.env, request.repository, (stub) => stub.setFreshness(request))
+  }
+
+  async setWebhook(request: WebhookRequest): Promise<Done> {
+    return ask<Done>(this.env, request.repository, (stub) => stub.setWebhook(request))
+  }
+
+  /** What the collector would delete; deletes nothing. */
+  async garbage(repository: string, token: string): Promise<GarbageAnswer> {
+    return ask<GarbageAnswer>(this.env, repository, (stub) => stub.garbage(token))
   }
 
   /** The ceremony's first half: the one call that creates an object. */

@@ -1,6 +1,8 @@
 // When things are due. Versions order events; clocks only set dates: a clock that went back never stops signing, and
 // whatever expires later than now + 2 × its life was dated by a clock that ran ahead and is signed again at once.
-import { getFact } from './ledger/facts.ts'
+import { getFact, setFact } from './ledger/facts.ts'
+import { oldestGarbage } from './ledger/garbage.ts'
+import { nextNotice } from './ledger/notices.ts'
 import { waitingCount } from './ledger/queue.ts'
 import { all, one, type Sql } from './ledger/sql.ts'
 import type { Freshness } from './rpc.ts'
@@ -18,15 +20,33 @@ const BACKOFF_MAX_MS = 60_000
 /** After a timestamp has expired everywhere, a cache may still serve it: one hour more. */
 const CACHE_GRACE_MS = 3_600_000
 
-export const isFreshness = (value: unknown): value is Freshness =>
-  typeof value === 'object' &&
-  value !== null &&
-  (['timestampSeconds', 'snapshotSeconds', 'binSeconds', 'tickSeconds'] as const).every((field) => {
-    const seconds = (value as Record<string, unknown>)[field]
-    return Number.isSafeInteger(seconds) && (seconds as number) >= 1 && (seconds as number) <= 366 * 86_400
-  })
+/** A role that is signed again takes with it whatever has used up 3/8 of its life: bins that came due one by one share. */
+const EARLY_SHARE = 5 / 8
 
-export const freshnessOf = (sql: Sql): Freshness => JSON.parse(getFact(sql, 'freshness')!) as Freshness
+/** The settings in force, and for how long timestamps with a longer life may still be in somebody's cache. */
+interface Settings extends Freshness {
+  former?: { timestampSeconds: number; until: number }
+}
+
+export const freshnessOf = (sql: Sql): Settings => JSON.parse(getFact(sql, 'freshness')!) as Settings
+
+/** New times. What was signed under longer ones stays valid until its date: the grace keeps counting with them till then. */
+export function setFreshness(sql: Sql, freshness: Freshness, now: number): void {
+  const { former, timestampSeconds } = freshnessOf(sql)
+  const longest = Math.max(timestampSeconds, former?.timestampSeconds ?? 0)
+  const settings: Settings = { ...freshness }
+  if (longest > freshness.timestampSeconds) {
+    const until = Math.max(now + timestampSeconds * 1000, former?.until ?? 0)
+    settings.former = { timestampSeconds: longest, until }
+  }
+  setFact(sql, 'freshness', JSON.stringify(settings))
+}
+
+/** Forgets longer times once nothing signed under them can be valid. */
+export function forgetFormer(sql: Sql, now: number): void {
+  const { former, ...freshness } = freshnessOf(sql)
+  if (former && former.until <= now) setFact(sql, 'freshness', JSON.stringify(freshness))
+}
 
 /** Online roles' life in milliseconds. */
 export function lifeOf(freshness: Freshness, role: string): number {
@@ -39,15 +59,21 @@ export const isDue = (expires: number, life: number, now: number): boolean =>
   expires - now < life / 2 || expires - now > 2 * life
 
 /** How long what a publication replaced stays in the bucket: longer than any client or cache can name it. */
-export const graceMs = (freshness: Freshness): number => freshness.timestampSeconds * 1000 + CACHE_GRACE_MS
+export const graceMs = ({ timestampSeconds, former }: Settings): number =>
+  Math.max(timestampSeconds, former?.timestampSeconds ?? 0) * 1000 + CACHE_GRACE_MS
 
-/** Online roles but timestamp that have to be signed again, soonest first. */
+/** Online roles but timestamp that have to be signed again, soonest first; none unless one of them is due. */
 export function dueRoles(sql: Sql, freshness: Freshness, now: number): string[] {
   const rows = all<{ name: string; expires: number }>(
     sql,
     "SELECT name, expires FROM roles WHERE version IS NOT NULL AND name NOT IN ('root', 'targets', 'bins', 'timestamp') ORDER BY expires",
   )
-  return rows.filter((row) => isDue(row.expires, lifeOf(freshness, row.name), now)).map((row) => row.name)
+  if (!rows.some(({ name, expires }) => isDue(expires, lifeOf(freshness, name), now))) return []
+  const early = rows.filter(({ name, expires }) => {
+    const life = lifeOf(freshness, name)
+    return isDue(expires, life, now) || expires - now < life * EARLY_SHARE
+  })
+  return early.map(({ name }) => name)
 }
 
 export function tickDue(sql: Sql, freshness: Freshness, now: number): boolean {
@@ -73,12 +99,17 @@ export const listDue = (sql: Sql, now: number): boolean =>
  * the tables in the transaction that changes them, so that no change can erase the alarm of another.
  */
 export function nextAlarm(sql: Sql, now: number): number | null {
-  if (getFact(sql, 'state') !== 'live' || getFact(sql, 'halted') !== undefined) return null
+  const notice = nextNotice(sql)
+  // Whoever waits for a person has at least to tell.
+  if (getFact(sql, 'state') !== 'live' || getFact(sql, 'halted') !== undefined) return notice ?? null
   const freshness = freshnessOf(sql)
   const failures = getFact(sql, 'failures') ?? 0
-  const times: number[] = []
+  const backoff = failures === 0 ? 0 : Math.min(1000 * 2 ** (failures - 1), BACKOFF_MAX_MS)
+  const work = (at: number): number => Math.min(Math.max(at, now + backoff), notice ?? Number.POSITIVE_INFINITY)
+  // A pass does everything that is due, so with one to come in a second nothing else is looked up.
   const open = one(sql, "SELECT 1 AS x FROM publications WHERE state = 'open'") !== undefined
-  if (open || waitingCount(sql) > 0) times.push(now + RECOVERY_DELAY_MS)
+  if (open || waitingCount(sql) > 0) return work(now + RECOVERY_DELAY_MS)
+  const times: number[] = []
   const timestamp = one<{ expires: number }>(
     sql,
     "SELECT expires FROM roles WHERE name = 'timestamp' AND version IS NOT NULL",
@@ -98,11 +129,9 @@ export function nextAlarm(sql: Sql, now: number): number | null {
   soonest("name = 'snapshot'", freshness.snapshotSeconds * 1000)
   soonest("name NOT IN ('root', 'targets', 'bins', 'timestamp', 'snapshot')", freshness.binSeconds * 1000)
   if (getFact(sql, 'listDirty') === 1) times.push((getFact(sql, 'listedAt') ?? 0) + LIST_LAG_MS)
-  const garbage = one<{ at: number | null }>(sql, 'SELECT min(not_before) AS at FROM garbage')?.at
-  if (garbage) times.push(garbage)
+  const garbage = oldestGarbage(sql)
+  if (garbage !== undefined) times.push(Math.max(garbage, getFact(sql, 'collectRetryAt') ?? 0))
   const orphan = one<{ at: number | null }>(sql, "SELECT min(created) AS at FROM blobs WHERE state = 'begun'")?.at
   if (orphan) times.push(orphan + ORPHAN_MS)
-  const soonestTime = Math.min(...times)
-  const backoff = failures === 0 ? 0 : Math.min(1000 * 2 ** (failures - 1), BACKOFF_MAX_MS)
-  return Math.max(soonestTime, now + backoff)
+  return work(Math.min(...times))
 }

@@ -6,7 +6,6 @@ import { metadataKey, timestampKey } from '../tuf/layout.ts'
 import { type DelegatedRole, parseRoot, parseTargets, type Targets } from '../tuf/metadata.ts'
 import { matchPattern } from '../tuf/paths.ts'
 import { verifyRole } from '../tuf/verify.ts'
-import { isFreshness } from './freshness.ts'
 import { setFact } from './ledger/facts.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { insertOffline } from './ledger/offline.ts'
@@ -15,6 +14,7 @@ import { run } from './ledger/sql.ts'
 import { retrying } from './publication/apply.ts'
 import type { Context } from './publication/context.ts'
 import { listPath } from './publication/plan.ts'
+import { freshnessFrom, NO_FRESHNESS } from './profiles.ts'
 import { type InitialiseRequest, type Refused, refused } from './rpc.ts'
 
 export const PROFILE: Profile = { kind: 'sharded', bins: 256, prefix: 'bin' }
@@ -36,8 +36,8 @@ export async function initialise(
   request: InitialiseRequest,
   arm: () => void,
 ): Promise<{ ok: true } | Refused> {
-  if (!isFreshness(request.freshness))
-    return refused('invalid', 400, 'The freshness settings must be whole seconds ≥ 1.')
+  const freshness = freshnessFrom(request.freshness)
+  if (!freshness) return refused('invalid', 400, NO_FRESHNESS)
   if (await retrying(ctx, () => ctx.bucket.head(timestampKey(ctx.place))))
     return refused(
       'conflict',
@@ -75,7 +75,7 @@ export async function initialise(
       })
     for (const name of [...binNames(PROFILE), 'index'])
       run(sql, 'INSERT INTO roles (name, highest) VALUES (?, 0)', name)
-    setFact(sql, 'freshness', JSON.stringify(request.freshness))
+    setFact(sql, 'freshness', JSON.stringify(freshness))
     setFact(sql, 'development', checked.development ? 1 : 0)
     setFact(sql, 'state', 'live')
     const root = checked.roots.at(-1)!

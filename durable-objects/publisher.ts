@@ -5,7 +5,6 @@
 // memory is dropped and the next event starts from the ledger.
 import { DurableObject } from 'cloudflare:workers'
 import { isNormalizedName } from '../pypi/names.ts'
-import { formatDate } from '../tuf/dates.ts'
 import { pageKey } from '../tuf/layout.ts'
 import { type Accepted, acceptedBefore, begin, stage, yank } from './accept.ts'
 import { Custody } from './custody.ts'
@@ -18,7 +17,7 @@ import { isRetainedPage } from './ledger/garbage.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { offlineVersions } from './ledger/offline.ts'
 import { waitingCount } from './ledger/queue.ts'
-import { liveRole, liveRoles } from './ledger/roles.ts'
+import { liveRole } from './ledger/roles.ts'
 import { createTables } from './ledger/schema.ts'
 import { one } from './ledger/sql.ts'
 import { type Context, Halt } from './publication/context.ts'
@@ -39,16 +38,19 @@ import {
   type Trust,
   type YankRequest,
 } from './rpc.ts'
+import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
+import { statusOf } from './status.ts'
 import { adminExists, bearerOf, mintToken, SCOPES } from './tokens.ts'
-
-/** hatch reads an answer for 10 s, poetry and pdm for 15: what is not visible by then is answered 202. */
-const ANSWER_WITHIN_MS = 8_000
+import { changeFreshness, listGarbage } from './upkeep.ts'
+import { Waiters } from './waiters.ts'
+import { deliverNotices, setWebhook, takeNotices } from './webhook.ts'
 
 export class Publisher extends DurableObject<Env> {
   readonly #settings: Settings
   #context: Context | undefined
   #flight: Promise<void> | undefined
-  #waiters = new Map<number, Set<() => void>>()
+  readonly #waiters = new Waiters()
+  #telling = false
   /** Replaced by tests only. */
   clock: () => number = Date.now
 
@@ -146,7 +148,10 @@ export class Publisher extends DurableObject<Env> {
   /** Runs a pass if anything is due; the watchdog, readers and operators may all call it. */
   async refresh(): Promise<Done> {
     const unready = this.#unready()
-    if (unready) return unready
+    if (unready) {
+      this.#tell()
+      return unready
+    }
     await this.#pass()
     const error = this.#lastError()
     return this.#unready() ?? (error ? refused('unavailable', 503, error) : { ok: true })
@@ -174,39 +179,31 @@ export class Publisher extends DurableObject<Env> {
   }
 
   status(): Status {
-    const { sql } = this.ctx.storage
-    const halted = getFact(sql, 'halted')
-    const lastError = this.#lastError()
-    const count = (query: string) => one<{ n: number }>(sql, query)!.n
-    const timestamp = liveRole(sql, 'timestamp')
-    const snapshot = liveRole(sql, 'snapshot')
-    const publication = one<{ id: number }>(
-      sql,
-      "SELECT id FROM publications WHERE state = 'live' ORDER BY id DESC LIMIT 1",
-    )
-    return {
-      ok: true,
-      state: halted !== undefined ? 'halted' : (getFact(sql, 'state') ?? 'keys'),
-      ...(halted === undefined ? {} : { halted }),
-      epoch: getFact(sql, 'epoch') ?? 1,
-      projects: count('SELECT count(*) AS n FROM projects'),
-      files: count("SELECT count(*) AS n FROM files WHERE state = 'live'"),
-      staged: waitingCount(sql),
-      ...(timestamp && snapshot
-        ? {
-            live: {
-              timestamp: timestamp.version,
-              snapshot: snapshot.version,
-              expires: formatDate(timestamp.expires),
-              publication: publication?.id ?? 0,
-            },
-          }
-        : {}),
-      roles: liveRoles(sql)
-        .filter((role) => !role.name.startsWith('bin-'))
-        .map((role) => ({ role: role.name, version: role.version, expires: formatDate(role.expires) })),
-      ...(lastError === undefined ? {} : { lastError }),
-    }
+    return statusOf(this.ctx.storage.sql, this.clock())
+  }
+
+  /** Other times; what they call for is signed before this answers, if the bucket takes it. */
+  async setFreshness(request: FreshnessRequest): Promise<Done> {
+    const unready = this.#unready()
+    if (unready) return unready
+    const done = this.ctx.storage.transactionSync(() => {
+      const result = changeFreshness(this.#ctx(), request)
+      if (result.ok) this.#arm()
+      return result
+    })
+    if (done.ok) await this.#pass()
+    return done
+  }
+
+  /** Where warnings, halts, quarantines and foreign writes are told. */
+  async setWebhook(request: WebhookRequest): Promise<Done> {
+    const done = await setWebhook(this.#ctx(), request)
+    if (done.ok) this.#tell()
+    return done
+  }
+
+  garbage(token: string): GarbageAnswer {
+    return this.#unready() ?? listGarbage(this.#ctx(), token)
   }
 
   /** Never throws: the platform drops an alarm for good after six failures. */
@@ -214,6 +211,7 @@ export class Publisher extends DurableObject<Env> {
     // The next alarm is set before the work, so that a pass that dies cannot stop the loop.
     this.#arm()
     await this.#pass()
+    this.#tell()
   }
 
   /** Drops what memory holds; the next event starts from the ledger. */
@@ -269,15 +267,7 @@ export class Publisher extends DurableObject<Env> {
     if (!accepted.ok) return accepted
     const { seq } = accepted
     if (seq === undefined) return { ok: true, visible: true }
-    let timer: number | null = null
-    const visible = await new Promise<boolean>((resolve) => {
-      const waiters = this.#waiters.get(seq) ?? new Set()
-      waiters.add(() => resolve(true))
-      this.#waiters.set(seq, waiters)
-      timer = setTimeout(() => resolve(false), ANSWER_WITHIN_MS)
-    })
-    clearTimeout(timer)
-    return { ok: true, visible }
+    return { ok: true, visible: await this.#waiters.wait(seq) }
   }
 
   /** Joins the running pass or starts one; what was staged during a pass is taken by its next round or by another. */
@@ -291,13 +281,30 @@ export class Publisher extends DurableObject<Env> {
       await this.#pass()
   }
 
+  /** Tells the webhook what is new, beside everything else: a receiver that hangs keeps nothing waiting. */
+  #tell(): void {
+    if (getFact(this.ctx.storage.sql, 'webhook') === undefined || this.#telling) return
+    const ctx = this.#ctx()
+    takeNotices(ctx)
+    this.#telling = true
+    const tell = async () => {
+      try {
+        await deliverNotices(ctx)
+      } finally {
+        this.#telling = false
+        this.#arm()
+      }
+    }
+    this.ctx.waitUntil(tell())
+  }
+
   async #run(): Promise<void> {
     if (this.#unready()) return
     const { sql } = this.ctx.storage
     try {
       if (getFact(sql, 'wrappingCheck') !== (await this.#ctx().custody.checkValue()))
         throw new Halt('WRAPPING_SECRET is not the one the online keys were wrapped with. Put the old one back.')
-      await runPass(this.#ctx(), (seqs) => this.#announce(seqs))
+      await runPass(this.#ctx(), (seqs) => this.#waiters.announce(seqs))
       if (getFact(sql, 'lastError') !== undefined) {
         clearFact(sql, 'lastError')
         clearFact(sql, 'failures')
@@ -315,14 +322,8 @@ export class Publisher extends DurableObject<Env> {
       console.error(JSON.stringify({ event: error instanceof Halt ? 'halted' : 'pass-failed', message }))
       this.forget()
     }
+    this.#tell()
     this.#arm()
-  }
-
-  #announce(seqs: number[]): void {
-    for (const seq of seqs) {
-      for (const resolve of this.#waiters.get(seq) ?? []) resolve()
-      this.#waiters.delete(seq)
-    }
   }
 
   #arm(): void {

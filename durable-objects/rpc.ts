@@ -1,6 +1,8 @@
 // What crosses between the face and the publisher: plain data and unions, because classes do not survive RPC.
 // Fields are only ever added: during a deploy old and new scripts talk to each other.
 
+import type { FreshnessInForce, FreshnessProfile, Warning } from './rpc-upkeep.ts'
+
 /** A refusal that the caller should show: `status` is the HTTP status the face answers with. */
 export interface Refused {
   ok: false
@@ -94,7 +96,7 @@ export interface InitialiseRequest {
   roots: Uint8Array[]
   targets: Uint8Array
   bins: Uint8Array
-  freshness: Freshness
+  freshness: FreshnessProfile | Freshness
 }
 
 export interface MintRequest {
@@ -117,8 +119,15 @@ export interface Status {
   projects: number
   files: number
   staged: number
+  /** Accepted files that could not be published; the journal says why. */
+  quarantined: number
   live?: { timestamp: number; snapshot: number; expires: string; publication: number }
+  /** The online bins stand here as one, `bin`: the one that expires first. */
   roles: { role: string; version: number; expires: string }[]
+  /** Absent before the ceremony. */
+  freshness?: FreshnessInForce
+  /** What breaks first comes first. */
+  warnings: Warning[]
   lastError?: string
 }
 

@@ -4,6 +4,7 @@ import type { Refused } from '../durable-objects/rpc.ts'
 import { FormatError } from '../tuf/errors.ts'
 import { asObject } from '../tuf/fields.ts'
 import { type Json, type JsonObject, parseJson } from '../tuf/json.ts'
+import { tokenOf, UNAUTHENTICATED } from './credentials.ts'
 import { Problem } from './errors.ts'
 
 const TITLES: Readonly<Record<number, string>> = {
@@ -20,6 +21,13 @@ const TITLES: Readonly<Record<number, string>> = {
 
 /** What a 401 asks for: the command line sends bearer tokens, and a browser shall not open a password window. */
 export const BEARER_CHALLENGE = 'Bearer realm="tuf-edge"'
+
+/** The caller's token or secret. @throws Problem when there is none */
+export function credentialOf(request: Request): string {
+  const token = tokenOf(request.headers)
+  if (token === undefined) throw new Problem(401, UNAUTHENTICATED, { 'WWW-Authenticate': BEARER_CHALLENGE })
+  return token
+}
 
 /** RFC 9457; `detail` is one sentence for a person. */
 export function problem(status: number, detail: string, headers: Readonly<Record<string, string>> = {}): Response {

@@ -1,21 +1,12 @@
 // The operators' API, JSON in and out. State: none. Whether a caller may do what is asked is decided by the publisher in
 // the transaction of the change. Errors are application/problem+json (RFC 9457); nothing is cached, answers hold secrets.
 import { type Context, Hono } from 'hono'
-import type {
-  Done,
-  Freshness,
-  KeysAnswer,
-  MintAnswer,
-  Refused,
-  Scope,
-  StageAnswer,
-  Status,
-} from '../durable-objects/rpc.ts'
+import type { Done, KeysAnswer, MintAnswer, Refused, Scope, StageAnswer, Status } from '../durable-objects/rpc.ts'
 import { isValidName, normalizeName } from '../pypi/names.ts'
 import { FormatError } from '../tuf/errors.ts'
 import { asInteger, asString, asStrings } from '../tuf/fields.ts'
-import { answer, BEARER_CHALLENGE, fromBase64, objectOf, problem, readBody } from './api-json.ts'
-import { tokenOf, UNAUTHENTICATED } from './credentials.ts'
+import { answer, credentialOf, fromBase64, problem, readBody } from './api-json.ts'
+import { addUpkeep, freshnessFrom } from './api-upkeep.ts'
 import type { Env } from './env.ts'
 import { log, Problem } from './errors.ts'
 import { isForeign } from './origin.ts'
@@ -27,9 +18,6 @@ const REPOSITORY = 'main'
 const BODY_BYTES_MAX = 1024 * 1024
 /** Ten roots, targets and bins of at most 512,000 bytes each (what clients accept), in base64: 12 × 683 kB. */
 const CEREMONY_BYTES_MAX = 8 * 1024 * 1024
-
-/** Life and tick times, in seconds. */
-const FRESHNESS = ['timestampSeconds', 'snapshotSeconds', 'binSeconds', 'tickSeconds'] satisfies (keyof Freshness)[]
 
 type Given<T> = Exclude<T, Refused>
 type ApiContext = Context<{ Bindings: Env }>
@@ -51,19 +39,12 @@ api.post('/api/ceremony/keys', async (c) =>
 api.post('/api/ceremony/metadata', async (c) => {
   const secret = credential(c)
   const body = await readBody(c.req.raw, CEREMONY_BYTES_MAX, ['roots', 'targets', 'bins', 'freshness'])
-  const seconds = objectOf(body.get('freshness'), 'freshness', FRESHNESS)
-  const life = (name: string) => asInteger(seconds.get(name), 1, name)
   const request = {
     repository: REPOSITORY,
     roots: asStrings(body.get('roots'), 'roots').map((text) => fromBase64(text, 'roots')),
     targets: fromBase64(asString(body.get('targets'), 'targets'), 'targets'),
     bins: fromBase64(asString(body.get('bins'), 'bins'), 'bins'),
-    freshness: {
-      timestampSeconds: life('timestampSeconds'),
-      snapshotSeconds: life('snapshotSeconds'),
-      binSeconds: life('binSeconds'),
-      tickSeconds: life('tickSeconds'),
-    },
+    freshness: freshnessFrom(body.get('freshness')),
   }
   return answer<Given<Done>>(await c.env.MEMBER.initialise(request, secret))
 })
@@ -97,6 +78,8 @@ api.put('/api/projects/:project/files/:filename/yank', async (c) => {
 /** Takes a yank back. */
 api.delete('/api/projects/:project/files/:filename/yank', (c) => yank(c, credential(c), false))
 
+addUpkeep(api, REPOSITORY)
+
 for (const path of new Set(api.routes.map((route) => route.path))) {
   const methods = api.routes
     .filter((route) => route.path === path && route.method !== 'ALL')
@@ -129,8 +112,4 @@ function projectName(name: string): string {
   return normalizeName(name)
 }
 
-function credential(c: ApiContext): string {
-  const token = tokenOf(c.req.raw.headers)
-  if (token === undefined) throw new Problem(401, UNAUTHENTICATED, { 'WWW-Authenticate': BEARER_CHALLENGE })
-  return token
-}
+const credential = (c: ApiContext): string => credentialOf(c.req.raw)

@@ -32,10 +32,12 @@ export class HealthCheck {
   }
 
   async answer(env: Env): Promise<Response> {
-    const { publication, reasons } = await this.#check(env)
+    const { publication, status, reasons } = await this.#check(env)
     const body = {
       status: reasons.length === 0 ? 'ok' : 'failing',
       reasons,
+      // What will break, with its date: nothing is wrong yet, so the answer stays 200.
+      warnings: status?.warnings ?? [],
       ...(publication && { timestamp: publication.version, expires: publication.timestamp.signed.expires }),
     }
     return Response.json(body, {
@@ -48,9 +50,14 @@ export class HealthCheck {
   async metrics(env: Env): Promise<Response> {
     const { publication, status, reasons } = await this.#check(env)
     const lines: string[] = []
-    const gauge = (name: string, help: string, value: number | undefined) => {
+    const named = new Set<string>()
+    const gauge = (name: string, help: string, value: number | undefined, labels: Record<string, string> = {}) => {
       if (value === undefined) return
-      lines.push(`# HELP tuf_edge_${name} ${help}`, `# TYPE tuf_edge_${name} gauge`, `tuf_edge_${name} ${value}`)
+      // Said once a name (Prometheus text format, 0.0.4); the samples of a name follow each other.
+      if (!named.has(name)) lines.push(`# HELP tuf_edge_${name} ${help}`, `# TYPE tuf_edge_${name} gauge`)
+      named.add(name)
+      const pairs = Object.entries(labels).map(([label, text]) => `${label}="${text}"`)
+      lines.push(`tuf_edge_${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}`)
     }
     gauge('healthy', '1 if /healthz answers 200.', reasons.length === 0 ? 1 : 0)
     gauge(
@@ -59,6 +66,7 @@ export class HealthCheck {
       status && Number(status.state === 'halted'),
     )
     gauge('staged_files', 'Accepted files that are not visible yet.', status?.staged)
+    gauge('quarantined_files', 'Accepted files that could not be published.', status?.quarantined)
     gauge('projects', 'Projects in the ledger.', status?.projects)
     gauge('files', 'Files that are live.', status?.files)
     gauge('timestamp_version', 'Version of the present timestamp.', publication?.version)
@@ -75,6 +83,10 @@ export class HealthCheck {
       'Unix time at which the newest root expires.',
       seconds(publication?.trusted.root.signed.expiresMs),
     )
+    for (const { role, expires } of status?.roles ?? [])
+      gauge('role_expiry_seconds', 'Unix time at which the role expires.', Date.parse(expires) / 1000, { role })
+    for (const { role, days } of status?.warnings ?? [])
+      gauge('role_warning_days', 'Threshold that the role has passed; 0: late, or expired.', days, { role })
     return new Response(`${lines.join('\n')}\n`, {
       headers: { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8', 'Cache-Control': 'no-store' },
     })
@@ -99,7 +111,10 @@ export class HealthCheck {
     }
     const status = publication && (await this.#ask(env))
     if (publication && !status) reasons.push('The publisher does not answer.')
-    if (status?.state === 'halted') reasons.push('The publisher has halted and waits for a person.')
+    for (const { role, expires } of status?.roles ?? [])
+      if (Date.parse(expires) <= now && !['timestamp', 'root'].includes(role))
+        reasons.push(`The role ${role} expired at ${expires}: clients refuse the index.`)
+    if (status?.state === 'halted') reasons.push(`The publisher has halted: ${status.halted}`)
     return { publication, status, reasons }
   }
 

@@ -27,6 +27,12 @@ interface FactTypes {
   foreignWrites: string
   /** Why the last pass failed; gone after a good one. */
   lastError: string
+  /** Unix milliseconds before which a delete that failed is not tried again. */
+  collectRetryAt: number
+  /** JSON: where notices go, and the sealed secret they are signed with. */
+  webhook: string
+  /** Newest row of the journal that was looked at for notices. */
+  noticedSeq: number
   /** Failed passes in a row, for the back-off. */
   failures: number
 }

@@ -23,6 +23,35 @@ export const dueGarbage = (
 ): { key: string; kind: GarbageKind; reason: string }[] =>
   all(sql, 'SELECT key, kind, reason FROM garbage WHERE not_before <= ? ORDER BY not_before LIMIT ?', now, limit)
 
+/** Unix milliseconds from which the first key may go. */
+export const oldestGarbage = (sql: Sql): number | undefined =>
+  one<{ at: number | null }>(sql, 'SELECT min(not_before) AS at FROM garbage')?.at ?? undefined
+
+/** What lies further ahead than any grace was dated by a clock that ran ahead: its grace begins now. */
+export function mendDates(sql: Sql, now: number, graceMs: number): void {
+  run(sql, 'UPDATE garbage SET not_before = ? WHERE not_before > ?', now + graceMs, now + 2 * graceMs)
+}
+
+/** The first `limit` keys to go, soonest first. */
+export const garbageList = (
+  sql: Sql,
+  limit: number,
+): { key: string; kind: GarbageKind; reason: string; notBefore: number }[] =>
+  all(sql, 'SELECT key, kind, reason, not_before AS notBefore FROM garbage ORDER BY not_before, key LIMIT ?', limit)
+
+export const dueCount = (sql: Sql, now: number): number =>
+  one<{ n: number }>(sql, 'SELECT count(*) AS n FROM garbage WHERE not_before <= ?', now)!.n
+
+export function countGarbage(sql: Sql): Record<GarbageKind, number> {
+  const counts = { metadata: 0, page: 0, blob: 0 }
+  for (const { kind, n } of all<{ kind: GarbageKind; n: number }>(
+    sql,
+    'SELECT kind, count(*) AS n FROM garbage GROUP BY kind',
+  ))
+    counts[kind] = n
+  return counts
+}
+
 /** True while a page that was live once is still kept for clients that began with an older timestamp. */
 export const isRetainedPage = (sql: Sql, key: string): boolean =>
   one(sql, "SELECT 1 AS x FROM garbage WHERE key = ? AND kind = 'page' AND reason = 'replaced'", key) !== undefined

@@ -14,6 +14,10 @@ export function enqueue(sql: Sql, project: string, filename: string): number {
 export const waitingCount = (sql: Sql): number =>
   one<{ n: number }>(sql, 'SELECT count(*) AS n FROM queue WHERE publication IS NULL')!.n
 
+/** True once `limit` changes are waiting or under way. Reads at most so many rows. */
+export const queueHolds = (sql: Sql, limit: number): boolean =>
+  one<{ n: number }>(sql, 'SELECT count(*) AS n FROM (SELECT 1 FROM queue LIMIT ?)', limit)!.n >= limit
+
 /** Projects with a waiting change, oldest change first. */
 export const waitingProjects = (sql: Sql, limit: number): { project: string; bin: string; seq: number }[] =>
   all(

@@ -11,7 +11,7 @@
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
-const VERSION = 2
+const VERSION = 3
 
 const TABLES = `
 CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -86,6 +86,12 @@ CREATE TABLE garbage (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX garbage_by_time ON garbage (not_before);
 
+CREATE TABLE notices (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER
+) STRICT;
+CREATE INDEX notices_by_time ON notices (next_at) WHERE next_at IS NOT NULL;
+
 CREATE TABLE tokens (
   id TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, name TEXT NOT NULL, scopes TEXT NOT NULL, projects TEXT,
   created INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER
@@ -102,6 +108,11 @@ const STEPS: Readonly<Record<number, string>> = {
   1: `ALTER TABLE roles ADD COLUMN publication INTEGER;
       ALTER TABLE pages ADD COLUMN publication INTEGER;
       CREATE INDEX IF NOT EXISTS files_staged ON files (bin) WHERE state = 'staged';`,
+  2: `CREATE TABLE notices (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER
+      ) STRICT;
+      CREATE INDEX notices_by_time ON notices (next_at) WHERE next_at IS NOT NULL;`,
 }
 
 /**

@@ -5,7 +5,7 @@
 //
 // While a publication is applied, a tick may flip a new timestamp over the *live* snapshot, so that a slow bucket never
 // lets the timestamp run past its date.
-import { collectGarbage } from '../collection.ts'
+import { collectGarbage, collectOverdue } from '../collection.ts'
 import { freshnessOf, tickDue } from '../freshness.ts'
 import { getFact } from '../ledger/facts.ts'
 import { openPublication, type Publication } from '../ledger/publications.ts'
@@ -41,7 +41,7 @@ export async function runPass(ctx: Context, published: (seqs: number[]) => void)
     }
     const applied = await applyPublication(ctx, publication, ticker(ctx, published))
     if (!applied.ok) await giveUp(ctx, publication, published, applied.reason, applied.poison)
-    else await flip(ctx, snapshotOf(ctx, publication), publication.id, published)
+    else if (await flip(ctx, snapshotOf(ctx, publication), publication.id, published)) await collectOverdue(ctx)
   }
   await collectGarbage(ctx)
 }

@@ -10,6 +10,7 @@ import {
   renderProjectHtml,
   renderProjectJson,
 } from '../../pypi/simple.ts'
+import { shardOf } from '../../tuf/bins.ts'
 import { dueRoles, freshnessOf, listDue } from '../freshness.ts'
 import { type FileRow, filesOfBin, macHolds } from '../ledger/files.ts'
 import { type OfflineRow, offlineVersions } from '../ledger/offline.ts'
@@ -21,6 +22,12 @@ import { all, one, type Sql } from '../ledger/sql.ts'
 const PROJECTS_MAX = 200
 /** Bins re-signed for freshness alone in one publication; an upload never waits behind all of a large index. */
 const DUE_BINS_MAX = 256
+/**
+ * Bytes of bins and pages rendered for one publication. A bin being rendered is 4.4 times its bytes (rows, paths, objects),
+ * its text and the signed copy two times more: 6 MB × 6.4 = 38 MB of the 128 MB that all objects of a class share. A
+ * plan takes at least one project or bin, the largest being 1.5 MB and two pages of 5,000 files (4.5 MB).
+ */
+const PLAN_BYTES_MAX = 6_000_000
 
 export interface PlannedPage {
   path: string
@@ -77,12 +84,10 @@ export const planNeeded = (sql: Sql, now: number): boolean =>
 
 export function makePlan(sql: Sql, macKey: Uint8Array, now: number): Plan {
   const first = liveRole(sql, 'snapshot') === undefined
-  const waiting = waitingProjects(sql, PROJECTS_MAX)
   const due = dueRoles(sql, freshnessOf(sql), now)
-  const bins = new Set(waiting.map((row) => row.bin))
   const dueBins = due.filter((role) => role !== 'snapshot' && role !== 'index').slice(0, DUE_BINS_MAX)
   // All bins exist, even empty, before the delegator that names them is readable.
-  for (const bin of first ? unpublishedBins(sql) : dueBins) bins.add(bin)
+  const { waiting, bins } = affordable(sql, waitingProjects(sql, PROJECTS_MAX), first ? unpublishedBins(sql) : dueBins)
   const list = first || listDue(sql, now)
   const plan: Plan = {
     snapshot: nextVersion(sql, 'snapshot'),
@@ -102,6 +107,45 @@ export function makePlan(sql: Sql, macKey: Uint8Array, now: number): Plan {
     plan.pages.push(...listPages(sql, new Set(planned.keys()), plan.snapshot))
   } else if (due.includes('index')) plan.bins.set('index', pagesOfBin(sql, 'index'))
   return plan
+}
+
+interface Waiting {
+  project: string
+  bin: string
+  seq: number
+}
+
+/** As much of what waits and is due as fits into memory, in its order; the rest is the next round's. */
+function affordable(sql: Sql, waiting: Waiting[], due: string[]): { waiting: Waiting[]; bins: Set<string> } {
+  const bins = new Set<string>()
+  const taken: Waiting[] = []
+  let bytes = 0
+  const take = (bin: string, pages: number): boolean => {
+    const more = pages + (bins.has(bin) ? 0 : (liveRole(sql, bin)?.length ?? 0))
+    if (bins.size > 0 && bytes + more > PLAN_BYTES_MAX) return false
+    bytes += more
+    bins.add(bin)
+    return true
+  }
+  for (const row of waiting) {
+    if (!take(row.bin, pageBytes(sql, row.project))) return { waiting: taken, bins }
+    taken.push(row)
+  }
+  for (const bin of due) if (!take(bin, 0)) break
+  return { waiting: taken, bins }
+}
+
+/** Of the project's two live pages. What is staged adds less than 1 kB a file, and the queue is bounded. */
+function pageBytes(sql: Sql, project: string): number {
+  const shard = shardOf(project)
+  return (
+    one<{ n: number | null }>(
+      sql,
+      'SELECT sum(length) AS n FROM pages WHERE path IN (?, ?)',
+      pagePath(shard, project, 'json'),
+      pagePath(shard, project, 'html'),
+    )!.n ?? 0
+  )
 }
 
 /** The bins that `bins` delegates to: rows made at initialisation, without a live version yet. */

@@ -3,7 +3,7 @@
 import { env, exports } from 'cloudflare:workers'
 import { type CeremonyInput, holdCeremony, makeOfflineKey, type OnlineKeys } from '../../cli/ceremony.ts'
 import type { Env } from '../../durable-objects/env.ts'
-import type { Freshness, Scope } from '../../durable-objects/rpc.ts'
+import type { Freshness, InitialiseRequest, Scope } from '../../durable-objects/rpc.ts'
 import { type Place, timestampKey } from '../../tuf/layout.ts'
 
 export const bindings = env as unknown as Env
@@ -37,7 +37,7 @@ let count = 0
 export async function newRepository(
   options: {
     name?: string
-    freshness?: Freshness
+    freshness?: InitialiseRequest['freshness']
     /** Signs another root than the ceremony's. */
     rootOf?: (online: OnlineKeys, offline: CeremonyInput['offline']) => Promise<Uint8Array>
   } = {},

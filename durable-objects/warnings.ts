@@ -1,0 +1,62 @@
+// What will break and when. A TUF index breaks on dates that are known long before, so they are said long before: for
+// what people sign (root, targets, bins) 30, 14, 7 and 1 days ahead, for what the publisher signs as soon as it is late.
+// State: none; everything is computed from the ledger's roles.
+import { formatDate } from '../tuf/dates.ts'
+import { freshnessOf, lifeOf } from './freshness.ts'
+import { getFact } from './ledger/facts.ts'
+import { type LiveRole, liveRoles } from './ledger/roles.ts'
+import type { Sql } from './ledger/sql.ts'
+import type { Warning } from './rpc-upkeep.ts'
+
+const DAY_MS = 86_400_000
+const THRESHOLDS_DAYS = [1, 7, 14, 30] as const
+const OFFLINE_ROLES: readonly string[] = ['root', 'targets', 'bins']
+/** The publisher replaces what has half of its life left; at a quarter something keeps it from doing so. */
+const LATE_SHARE = 1 / 4
+
+/** What breaks first comes first. `now` in Unix milliseconds. */
+export function warningsOf(sql: Sql, now: number): Warning[] {
+  if (getFact(sql, 'state') !== 'live') return []
+  const freshness = freshnessOf(sql)
+  const warnings = watchedRoles(sql).flatMap(({ name, expires }) => {
+    if (OFFLINE_ROLES.includes(name)) return offlineWarning(name, expires, now)
+    return lateWarning(name, expires, lifeOf(freshness, name), now)
+  })
+  return warnings.sort((a, b) => (a.expires < b.expires ? -1 : 1))
+}
+
+/** Every role but the single bins, of which the one that expires first stands for all under the name `bin`. */
+export function watchedRoles(sql: Sql): LiveRole[] {
+  const roles = liveRoles(sql)
+  const isBin = ({ name }: LiveRole) => name !== 'bins' && name.includes('-')
+  const bins = roles.filter(isBin).sort((a, b) => a.expires - b.expires)
+  const others = roles.filter((role) => !isBin(role))
+  return bins[0] ? [...others, { ...bins[0], name: 'bin' }] : others
+}
+
+function offlineWarning(role: string, expiresMs: number, now: number): Warning[] {
+  const expires = formatDate(expiresMs)
+  if (expiresMs <= now)
+    return [
+      {
+        role,
+        expires,
+        days: 0,
+        message: `${role} expired at ${expires}: clients refuse the index until people sign it.`,
+      },
+    ]
+  const days = THRESHOLDS_DAYS.find((threshold) => expiresMs - now <= threshold * DAY_MS)
+  if (days === undefined) return []
+  const message = `${role} expires at ${expires}: clients refuse the index from then on unless people sign it before.`
+  return [{ role, expires, days, message }]
+}
+
+function lateWarning(role: string, expiresMs: number, life: number, now: number): Warning[] {
+  if (expiresMs - now >= life * LATE_SHARE) return []
+  const expires = formatDate(expiresMs)
+  const message =
+    expiresMs <= now
+      ? `${role} expired at ${expires}: clients refuse the index until the publisher signs it again; see its last error.`
+      : `${role} expires at ${expires} and was not signed again in time: see the publisher's last error.`
+  return [{ role, expires, days: 0, message }]
+}
