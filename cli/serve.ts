@@ -40,7 +40,7 @@ export async function startService(
 ): Promise<LocalService> {
   await mustBeFree(port)
   const folder = new StateFolder(path)
-  folder.take()
+  await folder.take()
   const runtime = await startRuntime({ port, folder: folder.runtime, ...folder.secrets(), ...options })
   try {
     const first = !(await isInitialised(runtime.url))

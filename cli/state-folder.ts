@@ -10,6 +10,10 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join, resolve } from 'node:path'
 import { CommandError } from './terminal.ts'
 
+/** How long a holder that is going away is waited for, and how often it is looked for. */
+const DYING_MS = 3_000
+const LOOK_MS = 100
+
 export interface Secrets {
   wrappingSecret: string
   bootstrapSecret: string
@@ -38,14 +42,18 @@ export class StateFolder {
   }
 
   /** Makes the folder and takes it for this process. @throws CommandError if another process has it. */
-  take(): void {
+  async take(): Promise<void> {
     mkdirSync(this.path, { recursive: true, mode: 0o700 })
     const lock = join(this.path, 'lock')
     const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : 0
-    if (holder > 0 && holder !== process.pid && isRunning(holder))
-      throw new CommandError(
-        `The folder ${this.path} is in use by process ${holder}: stop it, or choose another --folder.`,
-      )
+    // A process that was just killed counts as running until its parent has taken note.
+    for (let waited = 0; holder > 0 && holder !== process.pid && isRunning(holder); waited += LOOK_MS) {
+      if (waited >= DYING_MS)
+        throw new CommandError(
+          `The folder ${this.path} is in use by process ${holder}: stop it, or choose another --folder.`,
+        )
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    }
     writeFileSync(lock, String(process.pid))
   }
 

@@ -93,7 +93,7 @@ describe('npm start', () => {
 test('after everything expired, a start signs again before it says ready', async () => {
   const [path, port] = [newFolder(), await freePort()]
   const folder = new StateFolder(path)
-  folder.take()
+  await folder.take()
   const runtime = await startRuntime({ port, folder: folder.runtime, ...folder.secrets() })
   const lives = { timestampSeconds: 4, snapshotSeconds: 4, binSeconds: 4, tickSeconds: 1 }
   await developmentCeremony(runtime.url, folder, lives)
