@@ -15,10 +15,10 @@ export interface Bundle {
   inputs: string[]
 }
 
-/** One ES module for workerd, with only `cloudflare:*` left to import. */
-export async function bundle(script: Script): Promise<Bundle> {
+/** One ES module for workerd, with only `cloudflare:*` left to import. `entry` is another source file to begin with. */
+export async function bundle(script: Script, entry = ENTRY[script]): Promise<Bundle> {
   const result = await build({
-    entryPoints: [ENTRY[script]],
+    entryPoints: [entry],
     absWorkingDir: fileURLToPath(new URL('..', import.meta.url)),
     bundle: true,
     write: false,

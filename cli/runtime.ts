@@ -19,6 +19,8 @@ export interface RuntimeOptions {
   flipIntervalMs?: number
   /** Opens workerd's inspector on this port, for measuring memory. */
   inspectorPort?: number
+  /** Source file of the publisher script, where it is not our own: one that exports the same and more. */
+  publisherEntry?: string
   /** Takes what the service logs; without it that goes to this process's own output. */
   onLog?: (line: string) => void
 }
@@ -42,7 +44,7 @@ export interface Bucket {
 /** Starts workerd and answers when it listens. @throws if the port is taken or workerd does not start. */
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { onLog } = options
-  const [face, publisher] = [await bundle('face'), await bundle('publisher')]
+  const [face, publisher] = [await bundle('face'), await bundle('publisher', options.publisherEntry)]
   const module = (contents: string) => [{ type: 'ESModule' as const, path: 'index.mjs', contents }]
   const door = (entrypoint: string) => ({ name: 'tuf-edge-publisher', entrypoint })
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
