@@ -9,6 +9,7 @@ import type { Freshness, Status } from '../../durable-objects/rpc.ts'
 import type { Place } from '../../tuf/layout.ts'
 import { bucketPrefix } from '../../tuf/layout.ts'
 import { MemoryBucket } from './matrix-bucket.ts'
+import { type Change, type Moment, substitute, watched } from './matrix-watch.ts'
 import { memoryStore, newReader, type Reader } from './reading.ts'
 import { bindings } from './repository.ts'
 
@@ -16,14 +17,6 @@ export const HOUR = 3_600_000
 const DAY = 24 * HOUR
 /** Real alarms would fire in the middle of a test: this clock is so far ahead that none of them does. */
 const AHEAD = 1_000 * DAY
-
-/** What a transaction was, told by the rows it changed. */
-export type Change = 'begin' | 'stage' | 'commit' | 'timestamp' | 'finish' | 'supersede' | 'collect' | 'other'
-export type Moment =
-  /** Its statements ran and nothing is stored yet: what throws here rolls it back. */
-  | 'inside'
-  /** It is stored. */
-  | 'after'
 
 const subjects = new Map<string, Subject>()
 const attached = new WeakSet<Publisher>()
@@ -174,60 +167,8 @@ function attach(publisher: Publisher): void {
   subject.state = state
   publisher.clock = subject.now
   inside.env = { ...inside.env, BUCKET: subject.bucket.binding(() => state.storage.sync()) }
-  const storage = substitute(state.storage, { transactionSync: watched(subject, state.storage) })
-  inside.ctx = substitute(state, { storage })
-}
-
-/** The object with some members replaced; native methods need the native object as `this`. */
-function substitute<T extends object>(object: T, members: Record<string, unknown>): T {
-  return new Proxy(object, {
-    get(target, property) {
-      if (typeof property === 'string' && property in members) return members[property]
-      const member = Reflect.get(target, property) as unknown
-      return typeof member === 'function' ? member.bind(target) : member
-    },
+  const storage = substitute(state.storage, {
+    transactionSync: watched(state.storage, (change, moment) => subject.onTransaction(change, moment)),
   })
-}
-
-/** Transactions may nest; only the outermost is stored when it ends. */
-function watched(subject: Subject, storage: DurableObjectStorage) {
-  let nested = false
-  return <T>(closure: () => T): T => {
-    if (nested) return storage.transactionSync(closure)
-    nested = true
-    try {
-      return outermost(closure)
-    } finally {
-      nested = false
-    }
-  }
-  function outermost<T>(closure: () => T): T {
-    let change: Change = 'other'
-    const result = storage.transactionSync(() => {
-      const before = marks(storage.sql)
-      const value = closure()
-      const after = marks(storage.sql)
-      change = KINDS.find((kind) => before[kind] !== after[kind]) ?? 'other'
-      subject.onTransaction(change, 'inside')
-      return value
-    })
-    subject.onTransaction(change, 'after')
-    return result
-  }
-}
-
-/** Most telling first: a commit may add to the queue, a finish ends a publication. */
-const KINDS = ['finish', 'supersede', 'commit', 'timestamp', 'stage', 'begin', 'collect'] as const
-
-function marks(sql: SqlStorage): Record<(typeof KINDS)[number], unknown> {
-  const value = (query: string) => Object.values(sql.exec(query).toArray()[0] ?? {})[0]
-  return {
-    finish: value("SELECT value FROM facts WHERE name = 'pointerEtag'"),
-    supersede: value("SELECT count(*) FROM publications WHERE state = 'superseded'"),
-    commit: value('SELECT max(id) FROM publications'),
-    timestamp: value('SELECT max(version) FROM timestamps'),
-    stage: value('SELECT max(seq) FROM queue'),
-    begin: value("SELECT count(*) FROM blobs WHERE state = 'begun'"),
-    collect: value('SELECT count(*) FROM garbage'),
-  }
+  inside.ctx = substitute(state, { storage })
 }

@@ -10,8 +10,9 @@
 // of a repository. Nobody but the alarm helps.
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { type Call, type Fate, MemoryBucket } from './matrix-bucket.ts'
-import { type Change, HOUR, type Moment, Subject } from './matrix-subject.ts'
+import { HOUR, Subject } from './matrix-subject.ts'
 import { type Answer, describeUpload, send, type Upload } from './matrix-upload.ts'
+import type { Change, Moment } from './matrix-watch.ts'
 import { memoryStore, type Reader } from './reading.ts'
 
 /** Short lives for all but the bins, so that what was replaced is collected without signing everything again. */
