@@ -1,4 +1,4 @@
-// One door to the suites: `node test/run.ts unit|e2e|interop|tough|check|types [arguments for vitest or biome]`.
+// One door to the suites: `node test/run.ts unit|e2e|interop|tough|model|check|types [arguments for vitest or biome]`.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
@@ -20,6 +20,10 @@ switch (suite) {
   case 'tough':
     step('vitest', 'run', '--config', `test/${suite}.config.ts`, ...rest)
     break
+  case 'model':
+    process.env.MODEL = rest.join(' ')
+    step('vitest', 'run', '--config', 'test/unit.config.ts', 'test/workerd/model')
+    break
   case 'types':
     types()
     break
@@ -31,6 +35,6 @@ switch (suite) {
     step('node', 'cli/deploy.ts', '--dry-run', '--outdir', 'dist')
     break
   default:
-    process.stderr.write('usage: node test/run.ts unit|e2e|interop|tough|check|types\n')
+    process.stderr.write('usage: node test/run.ts unit|e2e|interop|tough|model|check|types\n')
     process.exit(2)
 }

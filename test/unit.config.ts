@@ -20,7 +20,8 @@ export default defineConfig({
               compatibilityFlags: ['no_nodejs_compat'],
               r2Buckets: ['BUCKET'],
               durableObjects: { PUBLISHER: { className: 'Publisher', useSQLite: true } },
-              bindings: { ...secrets, FLIP_INTERVAL_MS: '0' },
+              // MODEL: what `npm run test:model -- …` asked for.
+              bindings: { ...secrets, FLIP_INTERVAL_MS: '0', MODEL: process.env.MODEL ?? '' },
             },
           }),
         ],

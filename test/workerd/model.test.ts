@@ -1,8 +1,9 @@
 // The model test: random sequences of everything that may happen, held against a model of what must be visible. After
 // every single write to the bucket a fresh client and a warm one complete and find what was answered 200; whenever the
 // publisher is at rest, everything is exactly as the answers allow; at the end the journal's chain holds and no number
-// was signed twice. A failure is shrunk and printed with its seed; VITE_MODEL_SEED and VITE_MODEL_PATH replay it,
-// VITE_MODEL_SECONDS makes the run longer.
+// was signed twice. A failure is shrunk and printed with its seed and path: `npm run test:model -- --seed N --path P` replays
+// it, `--seconds S` runs longer.
+import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import { COMMANDS } from './model-commands.ts'
@@ -10,10 +11,11 @@ import { type Model, World } from './model-world.ts'
 
 vi.spyOn(console, 'error').mockImplementation(() => {})
 
-const setting = (name: string): string | undefined => (import.meta as { env?: Record<string, string> }).env?.[name]
-const SEED = Number(setting('VITE_MODEL_SEED') ?? Date.now() % 1_000_000_007)
-const PATH = setting('VITE_MODEL_PATH')
-const SECONDS = Number(setting('VITE_MODEL_SECONDS') ?? 25)
+const asked = (env as { MODEL?: string }).MODEL ?? ''
+const option = (name: string): string | undefined => new RegExp(`--${name} (\\S+)`).exec(asked)?.[1]
+const SEED = Number(option('seed') ?? Date.now() % 1_000_000_007)
+const PATH = option('path')
+const SECONDS = Number(option('seconds') ?? 25)
 
 test(`every sequence keeps every promise (seed ${SEED}, ${SECONDS} s)`, {
   timeout: 1_000 * (3 * SECONDS + 300),
