@@ -77,12 +77,16 @@ async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array
   if (Number(request.headers.get('content-length') ?? 0) > bytesMax) throw tooLarge
   const chunks: Uint8Array[] = []
   let length = 0
-  if (request.body)
-    for await (const chunk of request.body as ReadableStream<Uint8Array>) {
+  try {
+    for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
       length += chunk.length
       if (length > bytesMax) throw tooLarge
       chunks.push(chunk)
     }
+  } catch (error) {
+    if (error === tooLarge) throw error
+    throw new Problem(400, 'The body broke off before its end: send it again.')
+  }
   const bytes = new Uint8Array(length)
   let at = 0
   for (const chunk of chunks) {

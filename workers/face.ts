@@ -9,7 +9,7 @@ import { answerTo, NotFound, NotInitialised, Problem } from './errors.ts'
 import { answerFile } from './files.ts'
 import { HealthCheck } from './health.ts'
 import { answerHome } from './home.ts'
-import { isLoopback, rawPath } from './paths.ts'
+import { hasHost, isLoopback, rawPath } from './paths.ts'
 import { Reader } from './reader.ts'
 import { answerSimple } from './simple.ts'
 import { answerTuf } from './tuf.ts'
@@ -30,6 +30,7 @@ export function createFace(repository: string): Hono<Face> {
     if (!c.res.headers.has('X-Content-Type-Options')) c.header('X-Content-Type-Options', 'nosniff')
   })
   face.use('*', async (c: Context<Face>, next: Next) => {
+    if (!hasHost(c.req.raw)) throw new Problem(400, 'The Host of the request is malformed.')
     if (c.req.path !== '/healthz') await admit(c, reader)
     await next()
   })

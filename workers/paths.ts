@@ -40,6 +40,15 @@ function decodeOnce(segment: string): string | undefined {
   }
 }
 
+/** A name or an address, with or without a port (RFC 9110, 7.2). */
+const HOST = /^(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::\d{1,5})?$/
+
+/** False where `Host` is none: the runtime makes a URL of whatever was sent, which is no URL then or has another path. */
+export function hasHost(request: Request): boolean {
+  const host = request.headers.get('host')
+  return (host === null || HOST.test(host)) && URL.canParse(request.url)
+}
+
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]'])
 
 export const isLoopback = (request: Request): boolean => LOOPBACK.has(new URL(request.url).hostname)
