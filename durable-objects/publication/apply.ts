@@ -14,6 +14,8 @@ import { type Context, Halt, RetryableFault } from './context.ts'
 const CONNECTIONS = 6
 /** Azul's figures: three repeats bridge a busy bucket, more only delay the back-off of the whole pass. */
 const RETRY_DELAYS_MS = [100, 200, 400]
+/** The largest object here has 2 MB, put in well under a second; four tries of a dead bucket end within 81 s. */
+const BUCKET_WAIT_MS = 20_000
 
 export type ApplyResult =
   | { ok: true }
@@ -125,11 +127,27 @@ async function inLanes<T>(items: T[], work: (item: T) => Promise<boolean>): Prom
   for (const end of ends) if (end.status === 'rejected') throw end.reason
 }
 
+/**
+ * A bucket call that never answers is a failed one whose outcome is unknown, like a lost answer: everything here may be
+ * repeated, and one call that hangs must not keep a pass, and with it the next timestamp, waiting for ever.
+ */
+export async function answered<T>(call: Promise<T>): Promise<T> {
+  let timer: number | null = null
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${BUCKET_WAIT_MS / 1000} s`)), BUCKET_WAIT_MS)
+  })
+  try {
+    return await Promise.race([call, silence])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** Repeats an idempotent bucket call; what still fails is retryable by the whole pass. */
 export async function retrying<T>(ctx: Context, call: () => Promise<T>): Promise<T> {
   for (const delay of [...RETRY_DELAYS_MS, undefined]) {
     try {
-      return await call()
+      return await answered(call())
     } catch (error) {
       if (delay === undefined)
         throw new RetryableFault(`The bucket did not answer: ${error instanceof Error ? error.message : String(error)}`)

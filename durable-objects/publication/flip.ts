@@ -10,6 +10,7 @@ import { getFact } from '../ledger/facts.ts'
 import { appendJournal } from '../ledger/journal.ts'
 import { burnVersion, liveRole } from '../ledger/roles.ts'
 import { insertTimestamp, type TimestampRow, timestampInDoubt } from '../ledger/timestamps.ts'
+import { answered } from './apply.ts'
 import { type Context, RetryableFault } from './context.ts'
 import { nextVersion } from './plan.ts'
 
@@ -44,11 +45,13 @@ export async function flipTimestamp(
   const onlyIf = condition === null ? { etagDoesNotMatch: '*' } : { etagMatches: condition }
   for (let attempt = 1; ; attempt++) {
     try {
-      const put = await ctx.bucket.put(key, row.bytes, {
-        onlyIf,
-        sha256: row.sha256,
-        httpMetadata: { contentType: 'application/json' },
-      })
+      const put = await answered(
+        ctx.bucket.put(key, row.bytes, {
+          onlyIf,
+          sha256: row.sha256,
+          httpMetadata: { contentType: 'application/json' },
+        }),
+      )
       if (put !== null) return { ok: true, row, etag: put.etag }
       return (await landed(ctx, key, row)) ?? { ok: false }
     } catch (error) {
@@ -64,7 +67,7 @@ export async function flipTimestamp(
 /** A put that reported failure may have been persisted all the same: read back and compare. */
 async function landed(ctx: Context, key: string, row: TimestampRow): Promise<FlipResult | undefined> {
   try {
-    const found = await ctx.bucket.get(key)
+    const found = await answered(ctx.bucket.get(key))
     if (found && (await sha256Hex(new Uint8Array(await found.arrayBuffer()))) === row.sha256)
       return { ok: true, row, etag: found.etag }
   } catch {
