@@ -74,7 +74,13 @@ export class Subject {
     return bindings.PUBLISHER.getByName(this.name)
   }
 
-  readonly now = (): number => Date.now() + this.offset
+  readonly now = (): number => {
+    const now = Date.now() + this.offset
+    this.#latest = Math.max(this.#latest, now)
+    return now
+  }
+  /** The latest time the publisher has ever seen: alarms set then stand, also when the clock goes back. */
+  #latest = 0
 
   /** A client; with a store it goes on from what that store trusts. */
   reader(store = memoryStore(), now: () => number = this.now): Promise<Reader> {
@@ -90,8 +96,18 @@ export class Subject {
     return runDurableObjectAlarm(this.stub)
   }
 
-  alarmTime(): Promise<number | null> {
-    return runInDurableObject(this.stub, (_: Publisher, state) => state.storage.getAlarm())
+  /** Whatever waits has an alarm within the longest back-off, a minute; and there is always one. */
+  async alarmFault(): Promise<string | undefined> {
+    const [alarm, waiting] = await runInDurableObject(this.stub, async (_: Publisher, state) => [
+      await state.storage.getAlarm(),
+      state.storage.sql
+        .exec("SELECT 1 FROM queue WHERE publication IS NULL UNION SELECT 1 FROM publications WHERE state = 'open'")
+        .toArray().length > 0,
+    ])
+    if (alarm === null) return 'no alarm is set'
+    this.now()
+    const late = (alarm as number) - this.#latest - 61_000
+    return waiting && late > 0 ? `something waits, and the alarm comes ${late} ms too late` : undefined
   }
 
   rows<T extends Record<string, SqlStorageValue>>(query: string): Promise<T[]> {

@@ -81,8 +81,9 @@ export class World {
   async rest(): Promise<void> {
     const { subject } = this
     for (let round = 0; ; round++) {
-      const set = await subject.alarm().catch(() => true)
-      if (!set) this.problems.push('no alarm is set')
+      const fault = await subject.alarmFault()
+      if (fault) this.problems.push(fault)
+      await subject.alarm().catch(() => {})
       const status = await subject.status()
       if (status.state !== 'live') this.problems.push(`a person is needed: ${status.halted}`)
       const open = await subject.rows("SELECT 1 AS x FROM publications WHERE state = 'open'")
@@ -96,9 +97,8 @@ export class World {
 
   /** Whatever waits must have an alarm. */
   async checkAlarm(): Promise<void> {
-    const { staged } = await this.subject.status()
-    if (staged > 0 && (await this.subject.alarmTime()) === null)
-      this.problems.push('something is staged and no alarm is set')
+    const fault = await this.subject.alarmFault()
+    if (fault) this.problems.push(fault)
     this.fail()
   }
 
