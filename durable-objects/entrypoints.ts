@@ -3,16 +3,22 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import { metadataKey, REPOSITORY_NAME, timestampKey } from '../tuf/layout.ts'
 import type { Env } from './env.ts'
+import type { Caller } from './operator.ts'
 import type { Publisher } from './publisher.ts'
 import {
   type BeginAnswer,
   type BeginRequest,
   type Done,
   type InitialiseRequest,
+  type JournalAnswer,
   type KeysAnswer,
   type MintAnswer,
   type MintRequest,
+  type RebuildAnswer,
+  type RebuildRequest,
   type Refused,
+  type ResumeAnswer,
+  type ResumeRequest,
   refused,
   type StageAnswer,
   type StageRequest,
@@ -33,7 +39,7 @@ async function ask<T>(
   call: (stub: DurableObjectStub<Publisher>) => PromiseLike<T | Refused>,
 ): Promise<T | Refused> {
   if (!(await exists(env, repository)))
-    return refused('unavailable', 503, 'This repository is not initialised yet: run `tuf-edge init`.')
+    return refused('unavailable', 503, 'This repository is not initialised yet: its ceremony has not been held.')
   return call(env.PUBLISHER.getByName(repository))
 }
 
@@ -41,9 +47,14 @@ async function ask<T>(
 async function exists(env: Env, repository: string): Promise<boolean> {
   if (typeof repository !== 'string' || !REPOSITORY_NAME.test(repository)) return false
   if (existing.has(repository)) return true
+  const found = await inBucket(env, repository)
+  if (found) existing.add(repository)
+  return found
+}
+
+async function inBucket(env: Env, repository: string): Promise<boolean> {
   const place = { repository, epoch: 1 }
   const found = (await env.BUCKET.head(timestampKey(place))) ?? (await env.BUCKET.head(metadataKey(place, 1, 'root')))
-  if (found) existing.add(repository)
   return found !== null
 }
 
@@ -114,6 +125,39 @@ export class Member extends WorkerEntrypoint<Env> {
     const bearer = looksLikeToken(secret) ? secret : { bootstrap: true as const }
     const denied = typeof bearer === 'string' ? undefined : this.#bootstrap(secret)
     return denied ?? ask<MintAnswer>(this.env, request.repository, (stub) => stub.mint(request, bearer))
+  }
+
+  /** Takes an admin token; the bootstrap secret where the ledger is empty or the bucket lost. */
+  async resume(request: ResumeRequest, secret: string): Promise<ResumeAnswer> {
+    return this.#repair<ResumeAnswer>(request.repository, secret, (stub, caller) => stub.resume(request, caller))
+  }
+
+  /** As `resume`. */
+  async rebuild(request: RebuildRequest, secret: string): Promise<RebuildAnswer> {
+    return this.#repair<RebuildAnswer>(request.repository, secret, (stub, caller) => stub.rebuild(request, caller))
+  }
+
+  async journal(repository: string, after: number, limit: number, token: string): Promise<JournalAnswer> {
+    return ask<JournalAnswer>(this.env, repository, (stub) => stub.journal(after, limit, token))
+  }
+
+  /** A token is known by the ledger, and the ledger through the bucket: who lost either proves himself otherwise. */
+  async #repair<T>(
+    repository: string,
+    secret: string,
+    call: (stub: DurableObjectStub<Publisher>, caller: Caller) => PromiseLike<T | Refused>,
+  ): Promise<T | Refused> {
+    if (typeof repository !== 'string' || !REPOSITORY_NAME.test(repository))
+      return refused('invalid', 400, 'That is not a repository name.')
+    if (!looksLikeToken(secret)) {
+      const denied = this.#bootstrap(secret)
+      if (denied) return denied
+      // The timestamp goes back last, so a rebuild in batches keeps its proof until it is complete.
+      const bucketLost = (await this.env.BUCKET.head(timestampKey({ repository, epoch: 1 }))) === null
+      return call(this.env.PUBLISHER.getByName(repository), { bootstrap: true, bucketLost })
+    }
+    if (await exists(this.env, repository)) return call(this.env.PUBLISHER.getByName(repository), secret)
+    return refused('unavailable', 503, 'The bucket holds no repository: a lost one takes the bootstrap secret.')
   }
 
   #bootstrap(secret: string): Refused | undefined {

@@ -10,12 +10,12 @@ import { setFact } from './ledger/facts.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { insertOffline } from './ledger/offline.ts'
 import { setLiveRole } from './ledger/roles.ts'
-import { run } from './ledger/sql.ts'
+import { run, type Sql } from './ledger/sql.ts'
+import { freshnessFrom, NO_FRESHNESS } from './profiles.ts'
 import { retrying } from './publication/apply.ts'
 import type { Context } from './publication/context.ts'
 import { listPath } from './publication/plan.ts'
-import { freshnessFrom, NO_FRESHNESS } from './profiles.ts'
-import { type InitialiseRequest, type Refused, refused } from './rpc.ts'
+import { type Freshness, type InitialiseRequest, type Refused, refused } from './rpc.ts'
 
 export const PROFILE: Profile = { kind: 'sharded', bins: 256, prefix: 'bin' }
 
@@ -23,7 +23,8 @@ export const PROFILE: Profile = { kind: 'sharded', bins: 256, prefix: 'bin' }
 const FILE_BYTES_MAX = 512_000
 const ROOTS_MAX = 256
 
-interface Checked {
+/** What people signed, verified. */
+export interface Checked {
   roots: { version: number; sha256: string; bytes: Uint8Array; expires: number }[]
   targets: { version: number; sha256: string; bytes: Uint8Array; expires: number }
   bins: { version: number; sha256: string; bytes: Uint8Array; expires: number }
@@ -46,7 +47,7 @@ export async function initialise(
     )
   let checked: Checked
   try {
-    checked = await check(ctx, request)
+    checked = await checkCeremony(ctx, request)
   } catch (error) {
     return refused('invalid', 400, error instanceof Error ? error.message : String(error))
   }
@@ -55,37 +56,48 @@ export async function initialise(
     if (head)
       return refused('conflict', 409, `The bucket holds a ${root.version}.root.json already. Use an empty bucket.`)
   }
-  const now = ctx.now()
   ctx.storage.transactionSync(() => {
-    const { sql } = ctx
-    for (const root of checked.roots) insertOffline(sql, 'root', root)
-    for (const role of ['targets', 'bins'] as const) insertOffline(sql, role, checked[role])
-    for (const [name, file] of [
-      ['root', checked.roots.at(-1)!],
-      ['targets', checked.targets],
-      ['bins', checked.bins],
-    ] as const)
-      setLiveRole(sql, {
-        name,
-        version: file.version,
-        sha256: file.sha256,
-        length: file.bytes.length,
-        expires: file.expires,
-        publication: null,
-      })
-    for (const name of [...binNames(PROFILE), 'index'])
-      run(sql, 'INSERT INTO roles (name, highest) VALUES (?, 0)', name)
-    setFact(sql, 'freshness', JSON.stringify(freshness))
-    setFact(sql, 'development', checked.development ? 1 : 0)
-    setFact(sql, 'state', 'live')
+    recordCeremony(ctx, checked, freshness)
     const root = checked.roots.at(-1)!
-    appendJournal(sql, now, { event: 'initialised', root: root.version, sha256: root.sha256 })
+    appendJournal(ctx.sql, ctx.now(), { event: 'initialised', root: root.version, sha256: root.sha256 })
     arm()
   })
   return { ok: true }
 }
 
-async function check(ctx: Context, request: InitialiseRequest): Promise<Checked> {
+/** Makes the repository's first rows; to be called inside a transaction. */
+export function recordCeremony({ sql }: Context, checked: Checked, freshness: Freshness): void {
+  for (const root of checked.roots) insertOffline(sql, 'root', root)
+  for (const role of ['targets', 'bins'] as const) insertOffline(sql, role, checked[role])
+  recordOffline(sql, checked)
+  for (const name of [...binNames(PROFILE), 'index']) run(sql, 'INSERT INTO roles (name, highest) VALUES (?, 0)', name)
+  setFact(sql, 'freshness', JSON.stringify(freshness))
+  setFact(sql, 'development', checked.development ? 1 : 0)
+  setFact(sql, 'state', 'live')
+}
+
+/** Makes what people signed last the live files of their roles. */
+export function recordOffline(sql: Sql, { roots, targets, bins }: Checked): void {
+  for (const [name, file] of [
+    ['root', roots.at(-1)!],
+    ['targets', targets],
+    ['bins', bins],
+  ] as const)
+    setLiveRole(sql, {
+      name,
+      version: file.version,
+      sha256: file.sha256,
+      length: file.bytes.length,
+      expires: file.expires,
+      publication: null,
+    })
+}
+
+/** @throws Error that says what is wrong with what was signed */
+export async function checkCeremony(
+  ctx: Context,
+  request: Pick<InitialiseRequest, 'roots' | 'targets' | 'bins'>,
+): Promise<Checked> {
   const { roots, targets, bins } = request
   if (!Array.isArray(roots) || roots.length === 0 || roots.length > ROOTS_MAX)
     throw new Error(`The ceremony hands over between 1 and ${ROOTS_MAX} roots.`)

@@ -14,23 +14,31 @@ import { initialise } from './initialise.ts'
 import { clearFact, getFact, setFact } from './ledger/facts.ts'
 import { findFile } from './ledger/files.ts'
 import { isRetainedPage } from './ledger/garbage.ts'
-import { appendJournal } from './ledger/journal.ts'
+import { appendJournal, journalAfter, journalHead } from './ledger/journal.ts'
 import { offlineVersions } from './ledger/offline.ts'
 import { waitingCount } from './ledger/queue.ts'
 import { liveRole } from './ledger/roles.ts'
 import { createTables } from './ledger/schema.ts'
 import { one } from './ledger/sql.ts'
-import { type Context, Halt } from './publication/context.ts'
+import { type Caller, operatorOf } from './operator.ts'
+import { type Context, Halt, RetryableFault } from './publication/context.ts'
 import { runPass } from './publication/pass.ts'
+import { notLive, rebuildBatch } from './rebuild.ts'
+import { confirmOf, forgetHalt, resumeFromPublic } from './resume.ts'
 import {
   type BeginAnswer,
   type BeginRequest,
   type Done,
   type InitialiseRequest,
+  type JournalAnswer,
   type KeysAnswer,
   type MintAnswer,
   type MintRequest,
+  type RebuildAnswer,
+  type RebuildRequest,
   type Refused,
+  type ResumeAnswer,
+  type ResumeRequest,
   refused,
   type StageAnswer,
   type StageRequest,
@@ -206,6 +214,55 @@ export class Publisher extends DurableObject<Env> {
     return this.#unready() ?? listGarbage(this.#ctx(), token)
   }
 
+  /** Clears a halt whose cause is gone, or takes over what the public repository says. */
+  async resume(request: ResumeRequest, caller: Caller): Promise<ResumeAnswer> {
+    const { sql } = this.ctx.storage
+    const operator = operatorOf(sql, caller, this.clock(), ['admin'])
+    if ('ok' in operator) return operator
+    const state = getFact(sql, 'state')
+    if (state === undefined) return refused('invalid', 400, 'Ask for the online keys first.')
+    if (state !== 'live' && !request.fromPublic) return notLive()
+    const macKey = await this.#ctx().custody.macKey()
+    const resumed = await this.#alone(async () =>
+      request.fromPublic
+        ? resumeFromPublic(this.#ctx(), macKey, operator.id, request)
+        : forgetHalt(this.#ctx(), operator.id),
+    )
+    if ('ok' in resumed) return resumed
+    const { applied, changes } = resumed
+    if (applied) {
+      this.#arm()
+      await this.#pass()
+    }
+    const halted = getFact(sql, 'halted')
+    return {
+      ok: true,
+      applied,
+      state: halted === undefined ? (getFact(sql, 'state') ?? 'keys') : 'halted',
+      ...(halted === undefined ? {} : { halted }),
+      ...(changes ? { difference: changes.shown, confirm: confirmOf(changes, request) } : {}),
+    }
+  }
+
+  /** One batch of filling the bucket again from the ledger; with the last one the metadata is made fresh. */
+  async rebuild({ cursor, limit }: RebuildRequest, caller: Caller): Promise<RebuildAnswer> {
+    const { sql } = this.ctx.storage
+    const operator = operatorOf(sql, caller, this.clock(), ['admin'])
+    if ('ok' in operator) return operator
+    if (getFact(sql, 'state') !== 'live') return notLive()
+    const answer = await this.#alone(() => rebuildBatch(this.#ctx(), operator.id, cursor, limit))
+    if (answer.ok && answer.cursor === undefined && !this.#unready()) await this.#pass()
+    return answer
+  }
+
+  /** Journal rows after `after`, oldest first. */
+  journal(after: number, limit: number, token: string): JournalAnswer {
+    const { sql } = this.ctx.storage
+    const operator = operatorOf(sql, token, this.clock(), ['audit', 'admin'])
+    if ('ok' in operator) return operator
+    return { ok: true, rows: journalAfter(sql, after, limit), head: journalHead(sql).seq }
+  }
+
   /** Never throws: the platform drops an alarm for good after six failures. */
   override async alarm(): Promise<void> {
     // The next alarm is set before the work, so that a pass that dies cannot stop the loop.
@@ -237,7 +294,7 @@ export class Publisher extends DurableObject<Env> {
   #unready(): Refused | undefined {
     const { sql } = this.ctx.storage
     if (getFact(sql, 'state') !== 'live')
-      return refused('unavailable', 503, 'This repository is not initialised yet: run `tuf-edge init`.')
+      return refused('unavailable', 503, 'This repository is not initialised yet: its ceremony has not been held.')
     const halted = getFact(sql, 'halted')
     return halted === undefined ? undefined : refused('halted', 503, `halted: ${halted}`)
   }
@@ -296,6 +353,24 @@ export class Publisher extends DurableObject<Env> {
       }
     }
     this.ctx.waitUntil(tell())
+  }
+
+  /** Repairs run when no pass does, and no pass runs beside them. */
+  async #alone<T>(work: () => Promise<T | Refused>): Promise<T | Refused> {
+    while (this.#flight) await this.#flight
+    let release = () => {}
+    this.#flight = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof RetryableFault) return refused('unavailable', 503, error.message)
+      throw error
+    } finally {
+      this.#flight = undefined
+      release()
+    }
   }
 
   async #run(): Promise<void> {

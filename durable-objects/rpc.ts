@@ -131,6 +131,83 @@ export interface Status {
   lastError?: string
 }
 
+export interface RebuildRequest {
+  repository: string
+  /** Of the last answer; absent: begin. */
+  cursor?: string
+  /** Objects of this batch. */
+  limit: number
+}
+
+export type RebuildAnswer =
+  | {
+      ok: true
+      /** Objects looked at in this batch, of `total` altogether. */
+      checked: number
+      total: number
+      /** Keys that were absent, and keys that held other bytes. */
+      restored: string[]
+      replaced: string[]
+      /** What the ledger cannot put back. */
+      missing: { key: string; why: string }[]
+      /** Absent: the rebuild is complete. */
+      cursor?: string
+    }
+  | Refused
+
+export interface ResumeRequest {
+  repository: string
+  /** Takes over what the public repository says; absent or false: clears a halt whose cause is gone. */
+  fromPublic?: boolean
+  /** Files that are live here and not in public count as withdrawn there; otherwise they are published again. */
+  withdrawMissing?: boolean
+  /** Digest of the difference that was shown; absent: show it and change nothing. */
+  confirm?: string
+  /** For an empty ledger alone: the pinned root chain with a new root for the new keys, and new targets and bins. */
+  ceremony?: Omit<InitialiseRequest, 'repository'>
+}
+
+/** What the public repository says and this ledger does not, file by file: `project/filename`. */
+export interface Difference {
+  timestamp: number
+  snapshot: number
+  /** Public, and not in this ledger: imported. */
+  added: string[]
+  /** Signed, but their bytes are not in the bucket: not imported. */
+  withoutBytes: string[]
+  /** Live in this ledger, and not public. */
+  missing: string[]
+  /** In both, and not the same; with what is done about it. */
+  differing: { file: string; why: string }[]
+  /** Roles whose public file is not the ledger's live one. */
+  roles: string[]
+}
+
+export type ResumeAnswer =
+  | {
+      ok: true
+      applied: boolean
+      state: Status['state']
+      halted?: string
+      difference?: Difference
+      /** To be sent back to apply exactly this difference. */
+      confirm?: string
+    }
+  | Refused
+
+export interface JournalRow {
+  seq: number
+  /** Unix milliseconds. */
+  time: number
+  /** JSON text, as it was hashed. */
+  event: string
+  /** SHA-256 of `previous hash \n seq \n time \n event`. */
+  hash: string
+}
+
+/** `head` is the newest row's number: a reader whose last row has it is up to date. */
+export type JournalAnswer = { ok: true; rows: JournalRow[]; head: number } | Refused
+
 export type Done = { ok: true } | Refused
 
 export const refused = (code: Refused['code'], status: Refused['status'], message: string): Refused => ({

@@ -2,7 +2,7 @@
 // hash = SHA-256 of `previous hash \n seq \n time \n event`; the first row's previous hash is 64 zeros.
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
-import { one, run, type Sql } from './sql.ts'
+import { all, one, run, type Sql } from './sql.ts'
 
 export interface Head {
   seq: number
@@ -15,6 +15,14 @@ const EMPTY: Head = { seq: 0, hash: '0'.repeat(64) }
 export function journalHead(sql: Sql): Head {
   return one<{ seq: number; hash: string }>(sql, 'SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1') ?? EMPTY
 }
+
+/** Rows after `seq`, oldest first. */
+export const journalAfter = (
+  sql: Sql,
+  seq: number,
+  limit: number,
+): { seq: number; time: number; event: string; hash: string }[] =>
+  all(sql, 'SELECT seq, time, event, hash FROM journal WHERE seq > ? ORDER BY seq LIMIT ?', seq, limit)
 
 export function journalHash(previous: string, seq: number, time: number, event: string): string {
   return bytesToHex(sha256(utf8ToBytes(`${previous}\n${seq}\n${time}\n${event}`)))

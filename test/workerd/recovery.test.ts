@@ -1,0 +1,532 @@
+// What the publisher does when ledger and bucket disagree, and how a person brings them together again: each halting row of
+// the fence table, the resume of each, the restored hour, and a lost bucket filled again from the ledger.
+import { runInDurableObject } from 'cloudflare:test'
+import { describe, expect, test, vi } from 'vitest'
+import { holdCeremony, makeOfflineKey, type OfflineKey, type OnlineKeys } from '../../cli/ceremony.ts'
+import { Custody, type OnlineRole } from '../../durable-objects/custody.ts'
+import type { Publisher } from '../../durable-objects/publisher.ts'
+import type { Refused, ResumeAnswer } from '../../durable-objects/rpc.ts'
+import { rootSigned, snapshotSigned, targetsSigned, timestampSigned } from '../../tuf/build.ts'
+import { sha256Hex } from '../../tuf/digest.ts'
+import { ed25519Key } from '../../tuf/keys.ts'
+import { blobKey, bucketPrefix, metadataKey, timestampKey } from '../../tuf/layout.ts'
+import { parseSnapshot, parseTimestamp } from '../../tuf/metadata.ts'
+import { signRole } from '../../tuf/sign.ts'
+import { faultyBucket } from './faults.ts'
+import { newReader } from './reading.ts'
+import { BOOTSTRAP, bindings, newRepository, STANDARD, type TestRepository } from './repository.ts'
+import { stageFile } from './staging.ts'
+
+const HOUR = 3_600_000
+// Most of these wait out the eight seconds of an uploader who is not answered, some twice, beside other suites.
+vi.setConfig({ testTimeout: 120_000 })
+const bucket = bindings.BUCKET
+
+type Row = Record<string, SqlStorageValue>
+type Dump = Map<string, Row[]>
+
+const sqlOf = <T extends Row>(repository: TestRepository, query: string, ...values: unknown[]) =>
+  runInDurableObject(repository.stub, (_: Publisher, state) => state.storage.sql.exec<T>(query, ...values).toArray())
+
+const tablesOf = (sql: SqlStorage): string[] =>
+  sql
+    .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_%' ESCAPE '\\'")
+    .toArray()
+    .map(({ name }) => name)
+    .filter((name) => !name.startsWith('sqlite_'))
+
+/** Every row of the ledger, as a backup of the database would hold it. */
+const backUp = (stub: TestRepository['stub']): Promise<Dump> =>
+  runInDurableObject(stub, (_: Publisher, { storage: { sql } }) => {
+    const dump: Dump = new Map()
+    for (const table of tablesOf(sql)) dump.set(table, sql.exec<Row>(`SELECT * FROM ${table}`).toArray())
+    return dump
+  })
+
+/** Puts a backup in place of what is there, as a restore to an earlier moment does. */
+const restore = (stub: TestRepository['stub'], dump: Dump): Promise<void> =>
+  runInDurableObject(stub, (publisher: Publisher, { storage }) => {
+    storage.transactionSync(() => {
+      for (const [table, rows] of dump) {
+        storage.sql.exec(`DELETE FROM ${table}`)
+        for (const row of rows) {
+          const names = Object.keys(row)
+          storage.sql.exec(
+            `INSERT INTO ${table} (${names.join()}) VALUES (${names.map(() => '?').join()})`,
+            ...names.map((name) => row[name]),
+          )
+        }
+      }
+    })
+    publisher.forget()
+  })
+
+const keysOf = async (repository: TestRepository, folder = ''): Promise<string[]> => {
+  const keys: string[] = []
+  for (let cursor: string | undefined; ; ) {
+    const page = await bucket.list({ prefix: bucketPrefix(repository.place) + folder, ...(cursor ? { cursor } : {}) })
+    keys.push(...page.objects.map(({ key }) => key))
+    if (!page.truncated) return keys
+    cursor = page.cursor
+  }
+}
+const bytesOf = async (key: string): Promise<Uint8Array> =>
+  new Uint8Array(await new Response((await bucket.get(key))?.body).arrayBuffer())
+const timestampOf = async (repository: TestRepository) =>
+  parseTimestamp(await bytesOf(timestampKey(repository.place))).signed
+
+const statusOf = async (repository: TestRepository) => {
+  const status = await repository.public.status(repository.name)
+  if (!status.ok) throw new Error(status.message)
+  return status
+}
+const refresh = async (repository: TestRepository) => ({ ...(await repository.public.refresh(repository.name)) })
+
+const adminOf = (repository: TestRepository) => repository.token(['admin', 'upload', 'create', 'yank', 'audit'])
+
+type Given = Exclude<ResumeAnswer, Refused>
+const given = (answer: ResumeAnswer): Given => {
+  if (!answer.ok) throw new Error(answer.message)
+  return answer
+}
+const resume = (repository: TestRepository, token: string, more: object = {}): Promise<ResumeAnswer> =>
+  repository.member.resume({ repository: repository.name, ...more }, token)
+/** Shows the difference and confirms exactly that. */
+const resumeFromPublic = async (repository: TestRepository, token: string, more: object = {}) => {
+  const shown = given(await resume(repository, token, { fromPublic: true, ...more }))
+  expect(shown.applied).toBe(false)
+  const done = given(await resume(repository, token, { fromPublic: true, ...more, confirm: shown.confirm }))
+  expect(done.applied).toBe(true)
+  return { shown: shown.difference!, done }
+}
+
+const signer = (repository: TestRepository, role: OnlineRole) =>
+  runInDurableObject(repository.stub, (_: Publisher, state) =>
+    new Custody(state.storage.sql, bindings.WRAPPING_SECRET).signer(role),
+  )
+
+/** A repository with one file, an admin's token that may upload too, and a warm client that follows it. */
+async function published(options: Parameters<typeof newRepository>[0] = {}) {
+  const repository = await newRepository(options)
+  const token = await adminOf(repository)
+  const first = await stageFile(repository, token, 'alpha', '1.0')
+  const warm = await newReader(repository)
+  expect(await warm.read(first.path)).toEqual(first.bytes)
+  return { repository, token, first, warm }
+}
+
+/** What an operator brings to a repository whose ledger is empty. */
+async function heldAgain({ offline }: TestRepository, online: OnlineKeys) {
+  const thresholds = { root: 1, targets: 1, bins: 1 }
+  const expiresMs = Date.now() + 300 * 24 * HOUR
+  return holdCeremony({ online, offline, thresholds, expiresMs, development: true, version: 2 })
+}
+
+/** Ends the instance; the next call starts another. */
+const abort = (repository: TestRepository): Promise<unknown> =>
+  runInDurableObject(repository.stub, (_: Publisher, state) => state.abort('injected')).catch(() => undefined)
+
+/** Empties the object as `deleteAll` does; the next call starts a new instance. */
+async function emptyObject(repository: TestRepository): Promise<OnlineKeys> {
+  await runInDurableObject(repository.stub, (_: Publisher, state) => state.storage.deleteAll())
+  await abort(repository)
+  expect(await refresh(repository)).toMatchObject({ ok: false, status: 503 })
+  const keys = await repository.member.createKeys(repository.name, BOOTSTRAP)
+  if (!keys.ok) throw new Error(keys.message)
+  return keys
+}
+
+/** A snapshot that says what the live one says, under another number. */
+async function snapshotLike(repository: TestRepository, version: number) {
+  const live = await timestampOf(repository)
+  const { meta } = parseSnapshot(await bytesOf(metadataKey(repository.place, live.snapshot.version, 'snapshot'))).signed
+  const entries = [...meta].map(([role, { version: of, length, hashes }]) => {
+    const sha256 = hashes?.get('sha256')
+    return [role, { version: of, ...(length ? { length } : {}), ...(sha256 ? { sha256 } : {}) }] as const
+  })
+  return snapshotSigned({ version, expiresMs: Date.now() + HOUR, meta: entries })
+}
+
+/** A root whose timestamp role names another key beside the publisher's. */
+const rootNaming =
+  (other: OfflineKey) =>
+  (online: OnlineKeys, { root, targets }: TestRepository['offline']): Promise<Uint8Array> => {
+    const key = (role: string) => ed25519Key(online.keys.find((each) => each.role === role)!.public)
+    const [timestamp, snapshot] = [key('timestamp'), key('snapshot')]
+    const single = (keyid: string) => ({ keyids: [keyid], threshold: 1 })
+    const signed = rootSigned({
+      version: 1,
+      expiresMs: Date.now() + 300 * 24 * HOUR,
+      keys: [root[0]!.key, targets[0]!.key, timestamp, snapshot, other.key],
+      roles: {
+        root: single(root[0]!.key.keyid),
+        targets: single(targets[0]!.key.keyid),
+        timestamp: { keyids: [timestamp.keyid, other.key.keyid], threshold: 1 },
+        snapshot: single(snapshot.keyid),
+      },
+    })
+    return signRole(signed, [root[0]!.signer])
+  }
+
+describe('fence table', () => {
+  test('a superseded instance whose flip arrives late changes nothing', async () => {
+    const { repository, token, warm } = await published()
+    // The old instance's put of timestamp.json hangs: what it sent is kept, and it dies.
+    let late: [string, Uint8Array, R2PutOptions] | undefined
+    const { bucket: slow } = faultyBucket()
+    const hanging = new Proxy(slow, {
+      get(target, property) {
+        const member = Reflect.get(target, property) as unknown
+        if (property !== 'put') return typeof member === 'function' ? member.bind(target) : member
+        return (key: string, value: Uint8Array, options: R2PutOptions) => {
+          if (!key.endsWith('timestamp.json')) return target.put(key, value, options)
+          late ??= [key, new Uint8Array(value).slice(), options]
+          return new Promise(() => {})
+        }
+      },
+    })
+    await runInDurableObject(repository.stub, (publisher: Publisher) => {
+      const inside = publisher as unknown as { env: object; forget(): void }
+      inside.env = { ...inside.env, BUCKET: hanging }
+      inside.forget()
+    })
+    const upload = stageFile(repository, token, 'beta', '1.0').catch((error: Error) => error)
+    while (!late) await new Promise((resolve) => setTimeout(resolve, 5))
+    await abort(repository)
+    await upload
+    // The new instance publishes the same and one thing more.
+    const beta = await stageFile(repository, token, 'beta', '1.0')
+    const gamma = await stageFile(repository, token, 'gamma', '1.0')
+    const before = await timestampOf(repository)
+    expect(await bucket.put(...late)).toBeNull()
+    expect((await timestampOf(repository)).version).toBe(before.version)
+    expect(await refresh(repository)).toEqual({ ok: true })
+    expect(await warm.read(beta.path)).toEqual(beta.bytes)
+    expect(await warm.read(gamma.path)).toEqual(gamma.bytes)
+  })
+
+  test('a clone of the ledger on the same bucket: one of the two goes on, the other halts before it writes', async () => {
+    const { repository, token, warm } = await published()
+    const clone = bindings.PUBLISHER.getByName(`${repository.name}-clone`)
+    await restore(clone, await backUp(repository.stub))
+    await runInDurableObject(clone, (publisher: Publisher) => {
+      publisher.clock = () => Date.now() + 2 * HOUR
+    })
+    expect(await clone.refresh()).toEqual({ ok: true })
+    const { version } = await timestampOf(repository)
+    const written = await keysOf(repository)
+    await expect(stageFile(repository, token, 'beta', '1.0')).resolves.toMatchObject({ answer: { visible: false } })
+    expect(await statusOf(repository)).toMatchObject({
+      state: 'halted',
+      halted: expect.stringContaining('second writer'),
+    })
+    expect((await timestampOf(repository)).version).toBe(version)
+    expect((await keysOf(repository)).filter((key) => !written.includes(key) && !key.includes('/blobs/'))).toEqual([])
+
+    // The clone is gone; the one that stays takes over what it made public, and what waited is published.
+    await resumeFromPublic(repository, token)
+    expect(await statusOf(repository)).toMatchObject({ state: 'live', staged: 0 })
+    expect((await timestampOf(repository)).version).toBeGreaterThan(version)
+    expect(await warm.text('simple/vnd.pypi.simple.v1.json')).toContain('beta')
+  })
+
+  test('an empty object beside a public repository refuses to initialise, and writes nothing', async () => {
+    const { repository, token } = await published()
+    const before = await timestampOf(repository)
+    const keys = await emptyObject(repository)
+    await expect(stageFile(repository, token, 'beta', '1.0')).rejects.toThrow('not initialised')
+    const { root, targets, bins } = await heldAgain(repository, keys)
+    const request = { repository: repository.name, roots: [repository.root, root], targets, bins, freshness: STANDARD }
+    expect(await repository.member.initialise(request, BOOTSTRAP)).toMatchObject({
+      status: 409,
+      message: expect.stringContaining('resume --from-public'),
+    })
+    expect((await timestampOf(repository)).version).toBe(before.version)
+  })
+
+  test('a key that root names and that is not ours signed: handed over', async () => {
+    const other = await makeOfflineKey()
+    const { repository, token, first, warm } = await published({ rootOf: rootNaming(other) })
+    const live = await timestampOf(repository)
+    const { length, hashes } = live.snapshot
+    const snapshot = { version: live.snapshot.version, length: length!, sha256: hashes!.get('sha256')! }
+    const signed = timestampSigned({ version: live.version + 1, expiresMs: Date.now() + HOUR, snapshot })
+    const bytes = await signRole(signed, [other.signer])
+    await bucket.put(timestampKey(repository.place), bytes)
+    expect(await refresh(repository)).toMatchObject({ code: 'halted', message: expect.stringContaining('handed over') })
+    expect(await bytesOf(timestampKey(repository.place))).toEqual(bytes)
+    // Its cause is still there: a plain resume halts again before it writes.
+    expect(given(await resume(repository, token))).toMatchObject({ state: 'halted' })
+    expect(await bytesOf(timestampKey(repository.place))).toEqual(bytes)
+    expect(await warm.read(first.path)).toEqual(first.bytes)
+    await resumeFromPublic(repository, token)
+    const second = await stageFile(repository, token, 'beta', '1.0')
+    expect(await warm.read(second.path)).toEqual(second.bytes)
+  })
+
+  test.each(['snapshot', 'bin'] as const)(
+    'a %s under an immutable name that our key signed and this ledger never stored: second writer',
+    async (role) => {
+      const { repository, token, warm } = await published()
+      const { version } = (await timestampOf(repository)).snapshot
+      const [{ name, highest } = { name: '', highest: 0 }] = await sqlOf<{ name: string; highest: number }>(
+        repository,
+        "SELECT r.name AS name, r.highest AS highest FROM roles r JOIN projects p ON p.bin = r.name WHERE p.name = 'alpha'",
+      )
+      const key =
+        role === 'bin'
+          ? metadataKey(repository.place, highest + 1, name)
+          : metadataKey(repository.place, version + 1, 'snapshot')
+      const expiresMs = Date.now() + HOUR
+      const content =
+        role === 'bin'
+          ? targetsSigned({ version: highest + 1, expiresMs, targets: [] })
+          : await snapshotLike(repository, version + 1)
+      await bucket.put(key, await signRole(content, [await signer(repository, role)]))
+      const staged = await stageFile(repository, token, 'alpha', '1.1')
+      expect(staged.answer).toMatchObject({ visible: false })
+      expect(await statusOf(repository)).toMatchObject({ state: 'halted', halted: expect.stringContaining(key) })
+      await resumeFromPublic(repository, token)
+      expect(await statusOf(repository)).toMatchObject({ state: 'live', staged: 0 })
+      expect(await warm.read(staged.path)).toEqual(staged.bytes)
+    },
+  )
+
+  test('after foreign writes halted it, a plain resume repairs what is left of them', async () => {
+    const { repository, token, first, warm } = await published()
+    for (let i = 0; i < 4; i++) {
+      await bucket.put(timestampKey(repository.place), '{}')
+      await refresh(repository)
+    }
+    expect(await statusOf(repository)).toMatchObject({ state: 'halted' })
+    expect(given(await resume(repository, token))).toMatchObject({ applied: true, state: 'live' })
+    expect(await warm.read(first.path)).toEqual(first.bytes)
+    expect(given(await resume(repository, token))).toMatchObject({ applied: false, state: 'live' })
+  })
+})
+
+describe('resume --from-public', () => {
+  test('a restored older database: the lost hour comes back from signed metadata, and clients notice nothing', async () => {
+    const { repository, token, first, warm } = await published()
+    const backup = await backUp(repository.stub)
+    const again = await stageFile(repository, token, 'alpha', '1.1')
+    const beta = await stageFile(repository, token, 'beta', '2.0')
+    const filename = first.path.split('/').pop()!
+    await repository.member.yank({ repository: repository.name, token, project: 'alpha', filename, yanked: 'broken' })
+    await warm.client.refresh()
+    const pages = async () => JSON.parse((await (await newReader(repository)).text(first.page))!).files
+    const before = await pages()
+    const { version } = await timestampOf(repository)
+
+    await restore(repository.stub, backup)
+    expect(await refresh(repository)).toMatchObject({ code: 'halted' })
+    expect(given(await resume(repository, token))).toMatchObject({ state: 'halted' })
+    expect(await refresh(repository)).toMatchObject({ code: 'halted' })
+    const shown = given(await resume(repository, token, { fromPublic: true }))
+    expect(shown.difference).toMatchObject({
+      timestamp: version,
+      added: expect.arrayContaining([again, beta].map(({ path }) => path.split('/').slice(2).join('/'))),
+      missing: [],
+      differing: [{ file: `alpha/${filename}`, why: expect.stringContaining('yanked') }],
+    })
+    expect(await statusOf(repository)).toMatchObject({ state: 'halted', files: 1 })
+    expect(await resume(repository, token, { fromPublic: true, confirm: 'f'.repeat(64) })).toMatchObject({
+      status: 409,
+    })
+    const done = given(await resume(repository, token, { fromPublic: true, confirm: shown.confirm }))
+    expect(done).toMatchObject({ applied: true, state: 'live' })
+
+    expect((await timestampOf(repository)).version).toBeGreaterThan(version)
+    for (const { path, bytes } of [first, again, beta]) expect(await warm.read(path)).toEqual(bytes)
+    expect(await pages()).toEqual(before)
+    const later = await stageFile(repository, token, 'alpha', '1.2')
+    expect(await warm.read(later.path)).toEqual(later.bytes)
+    // Restored rows are accepted rows: the same bytes are a duplicate, others are refused.
+    expect((await stageFile(repository, token, 'beta', '2.0')).answer).toEqual({ ok: true, visible: true })
+    await expect(stageFile(repository, token, 'beta', '2.0', 'other')).rejects.toThrow('already exists')
+    expect(await sqlOf(repository, "SELECT 1 AS x FROM files WHERE state = 'quarantined'")).toEqual([])
+    expect(await sqlOf(repository, "SELECT 1 AS x FROM journal WHERE event LIKE '%resumed-from-public%'")).toHaveLength(
+      1,
+    )
+  })
+
+  test.each([
+    ['published again', false],
+    ['withdrawn if the operator says so', true],
+  ])('files that public does not have are %s', async (_, withdrawMissing) => {
+    const { repository, token } = await published()
+    const clone = bindings.PUBLISHER.getByName(`${repository.name}-clone`)
+    await restore(clone, await backUp(repository.stub))
+    const beta = await stageFile(repository, token, 'beta', '1.0')
+    // The clone, put on the present etag, makes its own view public: beta is not in it.
+    const { etag } = (await bucket.head(timestampKey(repository.place)))!
+    await runInDurableObject(clone, (publisher: Publisher, { storage: { sql } }) => {
+      sql.exec("UPDATE facts SET value = ? WHERE name = 'pointerEtag'", etag)
+      sql.exec("UPDATE roles SET highest = 50 WHERE name = 'timestamp'")
+      publisher.clock = () => Date.now() + 2 * HOUR
+    })
+    expect(await clone.refresh()).toEqual({ ok: true })
+    expect(await refresh(repository)).toMatchObject({ code: 'halted' })
+    const { shown } = await resumeFromPublic(repository, token, { withdrawMissing })
+    expect(shown.missing).toEqual([beta.path.split('/').slice(2).join('/')])
+    const read = await (await newReader(repository)).read(beta.path)
+    if (withdrawMissing) expect(read).toBeUndefined()
+    else expect(read).toEqual(beta.bytes)
+  })
+
+  test('bucket contents as such are never taken over', async () => {
+    const { repository, token } = await published()
+    const evil = new TextEncoder().encode('evil')
+    await bucket.put(blobKey(repository.place, await sha256Hex(evil), 1), evil)
+    const live = await timestampOf(repository)
+    await bucket.put(metadataKey(repository.place, live.snapshot.version + 1, 'snapshot'), '{"planted":true}')
+    await bucket.put(metadataKey(repository.place, 2, 'root'), '{"planted":true}')
+    const { shown } = await resumeFromPublic(repository, token)
+    expect(shown).toMatchObject({ added: [], missing: [], differing: [], roles: [] })
+    // A timestamp that does not verify is nothing to resume from, and an older one neither.
+    await bucket.put(timestampKey(repository.place), '{}')
+    expect(await resume(repository, token, { fromPublic: true })).toMatchObject({
+      status: 409,
+      message: expect.stringContaining('does not verify'),
+    })
+  })
+
+  test('wants the scope admin; the bootstrap secret repairs nothing while ledger and bucket are there', async () => {
+    const { repository } = await published()
+    const { member, name } = repository
+    for (const call of [
+      (secret: string) => member.resume({ repository: name }, secret),
+      (secret: string) => member.rebuild({ repository: name, limit: 10 }, secret),
+    ]) {
+      expect(await call('nonsense')).toMatchObject({ status: 401 })
+      expect(await call(BOOTSTRAP)).toMatchObject({ status: 403 })
+    }
+  })
+
+  test('an emptied ledger: a ceremony with new online keys takes the public repository over', async () => {
+    const { repository, first, warm } = await published()
+    const before = await timestampOf(repository)
+    const keys = await emptyObject(repository)
+    expect(keys.keys[0]!.keyid).not.toBe(repository.online.keys[0]!.keyid)
+    const { root, targets, bins } = await heldAgain(repository, keys)
+    const request = { ceremony: { roots: [repository.root, root], targets, bins, freshness: STANDARD } }
+    expect(await resume(repository, BOOTSTRAP, { fromPublic: true })).toMatchObject({ status: 400 })
+    const { shown } = await resumeFromPublic(repository, BOOTSTRAP, request)
+    expect(shown.added).toHaveLength(1)
+    expect(await statusOf(repository)).toMatchObject({ state: 'live', files: 1, staged: 0 })
+    const after = await timestampOf(repository)
+    expect(after.version).toBeGreaterThan(before.version)
+    expect(after.snapshot.version).toBeGreaterThan(before.snapshot.version)
+    for (const reader of [warm, await newReader(repository)]) expect(await reader.read(first.path)).toEqual(first.bytes)
+    const second = await stageFile(repository, await adminOf(repository), 'alpha', '1.1')
+    expect(await warm.read(second.path)).toEqual(second.bytes)
+  })
+})
+
+describe('rebuild', () => {
+  const rebuild = async (repository: TestRepository, token: string, limit = 100) => {
+    const all = { restored: [] as string[], replaced: [] as string[], missing: [] as { key: string; why: string }[] }
+    let batches = 0
+    for (let cursor: string | undefined; ; batches++) {
+      const answer = await repository.member.rebuild(
+        { repository: repository.name, limit, ...(cursor === undefined ? {} : { cursor }) },
+        token,
+      )
+      if (!answer.ok) throw new Error(answer.message)
+      all.restored.push(...answer.restored)
+      all.replaced.push(...answer.replaced)
+      all.missing.push(...answer.missing)
+      cursor = answer.cursor
+      if (cursor === undefined) return { ...all, batches: batches + 1 }
+    }
+  }
+
+  test('the ledger keeps the bytes of exactly what is live', async () => {
+    const { repository, token } = await published()
+    await stageFile(repository, token, 'alpha', '1.1')
+    await stageFile(repository, token, 'beta', '1.0')
+    const kept = await sqlOf<{ key: string }>(repository, 'SELECT key FROM objects ORDER BY key')
+    const roles = await sqlOf<{ name: string; version: number }>(
+      repository,
+      "SELECT name, version FROM roles WHERE name NOT IN ('root', 'targets', 'bins', 'timestamp')",
+    )
+    const pages = await sqlOf(repository, 'SELECT path FROM pages')
+    expect(kept).toHaveLength(roles.length + pages.length)
+    for (const { name, version } of roles)
+      expect(kept).toContainEqual({ key: metadataKey(repository.place, version, name) })
+  })
+
+  test('a lost bucket is filled again byte for byte; lost files are named', async () => {
+    const { repository, token, first, warm } = await published()
+    const second = await stageFile(repository, token, 'alpha', '1.1')
+    await stageFile(repository, token, 'beta', '1.0')
+    const live = new Set<string>()
+    for (const { key } of await sqlOf<{ key: string }>(repository, 'SELECT key FROM objects')) live.add(key)
+    for (const name of ['1.root', '1.targets', '1.bins', 'timestamp'])
+      live.add(`${bucketPrefix(repository.place)}tuf/${name}.json`)
+    const before = new Map<string, Uint8Array>()
+    for (const key of live) before.set(key, await bytesOf(key))
+    const blobs = await keysOf(repository, 'blobs/')
+    expect(blobs).toHaveLength(3)
+
+    const everything = await keysOf(repository)
+    for (let at = 0; at < everything.length; at += 1_000) await bucket.delete(everything.slice(at, at + 1_000))
+    // The token proves itself by the ledger, which is found through the bucket: with that gone it takes the other secret.
+    const report = await rebuild(repository, BOOTSTRAP)
+    expect(report.batches).toBeGreaterThan(2)
+    expect(new Set(report.restored)).toEqual(live)
+    expect(report.replaced).toEqual([])
+    expect(report.missing.map(({ key }) => key).sort()).toEqual(blobs.sort())
+    for (const [key, bytes] of before) expect(await bytesOf(key), key).toEqual(bytes)
+    expect(await refresh(repository)).toEqual({ ok: true })
+    expect((await warm.text(first.page))!).toContain('1.1')
+    // A copy of the files put back completes it.
+    await bucket.put(blobKey(repository.place, second.sha256, 1), second.bytes)
+    expect(await warm.read(second.path)).toEqual(second.bytes)
+    expect((await rebuild(repository, token)).missing).toHaveLength(2)
+  })
+
+  test('damaged objects are replaced, sound ones are left alone', async () => {
+    const { repository, token, first, warm } = await published()
+    const [{ key: page } = { key: '' }] = await sqlOf<{ key: string }>(
+      repository,
+      "SELECT key FROM objects WHERE kind = 'page' AND name LIKE '%alpha%' AND name LIKE '%.json'",
+    )
+    const { version } = (await timestampOf(repository)).snapshot
+    const damaged = [page, metadataKey(repository.place, version, 'snapshot'), metadataKey(repository.place, 1, 'root')]
+    const before = await Promise.all(damaged.map(bytesOf))
+    for (const key of damaged) await bucket.put(key, 'damaged')
+    const gone = metadataKey(repository.place, 1, 'bins')
+    await bucket.delete(gone)
+    const report = await rebuild(repository, token, 50)
+    expect(report.replaced.sort()).toEqual([...damaged].sort())
+    expect(report).toMatchObject({ restored: [gone], missing: [] })
+    expect(await Promise.all(damaged.map(bytesOf))).toEqual(before)
+    expect(await warm.read(first.path)).toEqual(first.bytes)
+    expect(await rebuild(repository, token)).toMatchObject({ restored: [], replaced: [], missing: [] })
+    expect(await sqlOf(repository, "SELECT 1 AS x FROM journal WHERE event LIKE '%rebuilt%'")).not.toEqual([])
+  })
+})
+
+test('the journal is a feed of rows whose hashes chain, for the scope audit or admin', async () => {
+  const { repository, token } = await published()
+  const first = await repository.member.journal(repository.name, 0, 2, token)
+  if (!first.ok) throw new Error(first.message)
+  expect(first.rows.map(({ seq }) => seq)).toEqual([1, 2])
+  expect(first.head).toBeGreaterThan(2)
+  let previous = '0'.repeat(64)
+  for (let after = 0; ; ) {
+    const page = await repository.member.journal(repository.name, after, 100, token)
+    if (!page.ok) throw new Error(page.message)
+    for (const { seq, time, event, hash } of page.rows) {
+      expect(seq).toBe(++after)
+      expect(await sha256Hex(new TextEncoder().encode(`${previous}\n${seq}\n${time}\n${event}`))).toBe(hash)
+      previous = hash
+    }
+    if (after === page.head) break
+  }
+  const other = await newRepository()
+  const uploader = await other.token(['upload', 'read'])
+  expect(await other.member.journal(other.name, 0, 2, uploader)).toMatchObject({ status: 403 })
+  expect(await other.member.journal(other.name, 0, 2, 'x')).toMatchObject({ status: 401 })
+})
