@@ -6,6 +6,7 @@ import { isValidName, normalizeName } from '../pypi/names.ts'
 import { FormatError } from '../tuf/errors.ts'
 import { asInteger, asString, asStrings } from '../tuf/fields.ts'
 import { answer, credentialOf, fromBase64, problem, readBody } from './api-json.ts'
+import { addRecovery } from './api-recovery.ts'
 import { addUpkeep, freshnessFrom } from './api-upkeep.ts'
 import type { Env } from './env.ts'
 import { log, Problem } from './errors.ts'
@@ -79,6 +80,7 @@ api.put('/api/projects/:project/files/:filename/yank', async (c) => {
 api.delete('/api/projects/:project/files/:filename/yank', (c) => yank(c, credential(c), false))
 
 addUpkeep(api, REPOSITORY)
+addRecovery(api, REPOSITORY)
 
 for (const path of new Set(api.routes.map((route) => route.path))) {
   const methods = api.routes
