@@ -1,17 +1,34 @@
 // The `tuf-edge` command: one word chooses the file that does it.
+import { TufError } from '../tuf/errors.ts'
 import { ApiError } from './api.ts'
+import { AUDIT_HELP, auditCommand } from './audit.ts'
 import { DEMO_HELP, demo } from './demo.ts'
 import { FETCH_HELP, fetchCommand } from './fetch.ts'
+import { REBUILD_HELP, rebuildCommand } from './rebuild.ts'
+import { RESUME_HELP, resumeCommand } from './resume.ts'
 import { SERVE_HELP, serve } from './serve.ts'
+import { STATUS_HELP, statusCommand } from './status.ts'
 import { CommandError, note, red, say } from './terminal.ts'
 
-const COMMANDS: Record<string, (args: string[]) => Promise<void>> = { serve, demo, fetch: fetchCommand }
+const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
+  serve,
+  demo,
+  fetch: fetchCommand,
+  status: statusCommand,
+  audit: auditCommand,
+  resume: resumeCommand,
+  rebuild: rebuildCommand,
+}
 
 const HELP = `tuf-edge: a Python package index whose every answer can be verified
 
 ${SERVE_HELP}
 ${FETCH_HELP}
-${DEMO_HELP}`
+${DEMO_HELP}
+${STATUS_HELP}
+${AUDIT_HELP}
+${RESUME_HELP}
+${REBUILD_HELP}`
 
 async function main([command, ...args]: string[]): Promise<void> {
   if (command === undefined || command === 'help' || command === '--help' || command === '-h') {
@@ -27,7 +44,7 @@ try {
   await main(process.argv.slice(2))
 } catch (error) {
   const wrongWords = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
-  const expected = error instanceof CommandError || error instanceof ApiError || wrongWords
+  const expected = error instanceof CommandError || error instanceof ApiError || error instanceof TufError || wrongWords
   const message = error instanceof Error ? error.message : String(error)
   note(`${red('tuf-edge:', process.stderr)} ${message}`)
   if (!expected && error instanceof Error) note(error.stack ?? '')
