@@ -101,7 +101,7 @@ async function introduce({ runtime, folder, tokens, first }: LocalService): Prom
     `  TWINE_USERNAME=__token__ TWINE_PASSWORD=${tokens.upload} \\`,
     `    twine upload --repository-url ${url}/legacy/ dist/*`,
     `  UV_PUBLISH_TOKEN=${tokens.upload} \\`,
-    `    uv publish --publish-url ${url}/legacy/`,
+    `    uv publish --publish-url ${url}/legacy/ dist/*`,
     '',
     bold('Verify'),
     `  TUF metadata ${url}/tuf/   targets ${url}/tuf/targets/`,

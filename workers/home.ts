@@ -95,7 +95,7 @@ function render({ origin, publication, packages, nonce, now }: Facts): string {
 ${trusted.development ? DEVELOPMENT : ''}<section aria-labelledby="install">
 <h2 id="install">Install</h2>
 <pre tabindex="0"><code>pip install --index-url ${index} ${first}</code></pre>
-<pre tabindex="0"><code>uv pip install --index-url ${index} ${first}</code></pre>
+<pre tabindex="0"><code>uv pip install --default-index ${index} ${first}</code></pre>
 </section>
 <section aria-labelledby="packages">
 <h2 id="packages">Packages</h2>

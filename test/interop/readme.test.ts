@@ -1,6 +1,7 @@
 // The README, typed: install, upload and verify, beside a service that was started as it says.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest'
 import { buildWheel } from '../../cli/wheel.ts'
 import { interpreter, need, type PythonTool, prepare } from './environments.ts'
@@ -47,13 +48,16 @@ test('Upload to it', async (context) => {
     writeFileSync(join(service.folder, 'dist', wheel.filename), wheel.bytes)
     const token = JSON.parse(readFileSync(join(service.folder, '.tuf-edge', 'tokens.json'), 'utf8')).upload as string
     // The second block uploads the first wheel again: no mistake.
-    await type(context, block.replace('tue_…', token), ['twine', 'uv'])
+    await type(context, block.replace('PASTE-THE-TOKEN', token), ['twine', 'uv'])
     expect((await service.page(name))!.files).toHaveLength(1)
   }
 })
 
 test('Verify it', async (context) => {
-  const [snippet] = codeOf('Verify it', service.port)
+  const [fetch, snippet] = codeOf('Verify it', service.port)
+  const command = `node ${fileURLToPath(new URL('../../cli/tuf-edge.mjs', import.meta.url))}`
+  await type(context, fetch!.replace('npx tuf-edge', command), ['tuf'], { XDG_STATE_HOME: service.folder })
+  expect(readdirSync(join(service.folder, 'downloads'))).toEqual([expect.stringMatching(/^hello_tuf_edge-.*\.whl$/)])
   writeFileSync(join(service.folder, 'verify.py'), snippet!)
   const printed = await type(context, 'python verify.py', ['tuf'])
   expect(JSON.parse(printed)).toMatchObject({ name: 'hello-tuf-edge', files: [{ hashes: expect.anything() }] })

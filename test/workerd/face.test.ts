@@ -353,7 +353,7 @@ describe('for people and machines', () => {
     for (const part of [
       '2 packages',
       `pip install --index-url ${ORIGIN}/simple/ alpha`,
-      `uv pip install --index-url ${ORIGIN}/simple/ alpha`,
+      `uv pip install --default-index ${ORIGIN}/simple/ alpha`,
       '<a href="/simple/big-one/">big-one</a>',
       '<a href="/tuf/1.root.json">',
       await sha256Hex(repository.signed.root),
