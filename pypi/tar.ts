@@ -115,8 +115,10 @@ function parsePax(body: Uint8Array): Overrides {
   const found: Overrides = {}
   for (let at = 0; at < body.length; ) {
     const space = body.indexOf(0x20, at)
-    const lengthText = space < 0 || space - at > 6 ? '' : String.fromCharCode(...body.subarray(at, space))
-    const end = at + (/^[1-9]\d*$/.test(lengthText) ? Number(lengthText) : 0)
+    if (space < 0 || space - at > 6) throw malformed
+    const length = String.fromCharCode(...body.subarray(at, space))
+    const end = at + (/^[1-9]\d*$/.test(length) ? Number(length) : 0)
+    // Beyond the space, so that every round of this loop goes on.
     if (end <= space + 1 || end > body.length || body[end - 1] !== 0x0a) throw malformed
     const text = decodeEntryName(body.subarray(space + 1, end - 1), 'sdist')
     const equals = text.indexOf('=')

@@ -160,6 +160,8 @@ describe('an sdist', () => {
     ],
     ['a pax length too long', () => sdist(record('x', '99 path=a\n'), file('c')), /malformed pax/],
     ['a pax length too short', () => sdist(record('x', '3 path=a\n'), file('c')), /malformed pax/],
+    // It was read for ever: what follows the first record has no length.
+    ['a pax rest without length', () => sdist(record('x', `${pax('comment', 'a')}path`), file('c')), /malformed pax/],
     ['a pax record without =', () => sdist(record('x', '8 patha\n'), file('c')), /malformed pax/],
     ['a pax size that is no number', () => sdist(record('x', pax('size', '-1')), file('c')), /malformed pax/],
     ['a huge record', () => sdist(record('x', pax('comment', 'x'.repeat(70_000))), file('c')), /tar record over 65536/],
