@@ -1,6 +1,7 @@
-// One door to the suites: `node test/run.ts unit|e2e|interop|tough|model|check|types [arguments for vitest or biome]`.
+// One door to the suites: `node test/run.ts unit|e2e|interop|tough|model|fuzz|check|types [arguments for vitest or biome]`.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { parseArgs } from 'node:util'
 
 const [suite, ...rest] = process.argv.slice(2)
 const RUNTIME_TYPES = 'worker-configuration.d.ts'
@@ -24,6 +25,18 @@ switch (suite) {
     process.env.MODEL = rest.join(' ')
     step('vitest', 'run', '--config', 'test/unit.config.ts', 'test/workerd/model')
     break
+  case 'fuzz': {
+    // --seconds N a target, --seed N; what else is said goes to vitest, such as the name of a test file.
+    const { values, positionals } = parseArgs({
+      args: rest,
+      options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string' } },
+      allowPositionals: true,
+    })
+    process.env.FUZZ_SECONDS = values.seconds
+    if (values.seed !== undefined) process.env.FUZZ_SEED = values.seed
+    step('vitest', 'run', '--config', 'test/fuzz.config.ts', ...positionals)
+    break
+  }
   case 'types':
     types()
     break
@@ -35,6 +48,6 @@ switch (suite) {
     step('node', 'cli/deploy.ts', '--dry-run', '--outdir', 'dist')
     break
   default:
-    process.stderr.write('usage: node test/run.ts unit|e2e|interop|tough|model|check|types\n')
+    process.stderr.write('usage: node test/run.ts unit|e2e|interop|tough|model|fuzz|check|types\n')
     process.exit(2)
 }

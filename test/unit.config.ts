@@ -8,7 +8,15 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      { test: { name: 'node', include: ['test/unit/**/*.test.ts'], environment: 'node', testTimeout: 30_000 } },
+      {
+        test: {
+          name: 'node',
+          // Hostile input: the kept seeds and a short random run (`npm run test:fuzz` is the long one).
+          include: ['test/unit/**/*.test.ts', 'test/fuzz/**/*.test.ts'],
+          environment: 'node',
+          testTimeout: 30_000,
+        },
+      },
       {
         // One test worker that is face and publisher at once (test/workerd/worker.ts).
         // The configuration of the two real scripts is proved by test/unit/boundaries.test.ts and test/e2e.
