@@ -368,7 +368,7 @@ describe('for people and machines', () => {
     const { version, expires } = await presentOf(repository)
     const answer = await face.get('/healthz')
     expect([answer.status, answer.headers.get('cache-control')]).toEqual([200, 'no-store'])
-    expect(await answer.json()).toEqual({ status: 'ok', reasons: [], timestamp: version, expires })
+    expect(await answer.json()).toEqual({ status: 'ok', reasons: [], warnings: [], timestamp: version, expires })
     const metrics = await face.text('/metrics')
     expect(metrics).toContain(`\ntuf_edge_timestamp_version ${version}\n`)
     expect(metrics).toContain(`\ntuf_edge_timestamp_expires_seconds ${Date.parse(expires) / 1000}\n`)

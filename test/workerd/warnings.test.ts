@@ -22,26 +22,28 @@ const told = async (repository: TestRepository) =>
 describe('warnings', () => {
   test('of what people sign begin 30, 14, 7 and 1 days before clients break', async () => {
     const repository = await newRepository()
+    // The clock alone is moved: what the publisher would sign is late then, and not the matter here.
+    const offline = async (left: number) => {
+      await setClock(repository, (365 - left) * DAY + 60_000)
+      return (await told(repository)).filter(([role]) => OFFLINE.includes(String(role))).sort()
+    }
     expect(await told(repository)).toEqual([])
-    await leave(repository, 31)
-    expect(await told(repository)).toEqual([])
+    expect(await offline(31)).toEqual([])
     for (const [left, days] of [
       [30, 30],
       [15, 30],
       [14, 14],
       [7, 7],
       [1, 1],
-    ] as const) {
-      await leave(repository, left)
-      expect((await told(repository)).sort()).toEqual(OFFLINE.map((role) => [role, days]).sort())
-    }
+      [-1, 0],
+    ] as const)
+      expect(await offline(left)).toEqual(OFFLINE.map((role) => [role, days]).sort())
+    await leave(repository, 1)
     const { warnings, roles } = await statusOf(repository)
     expect(warnings[0]!.message).toMatch(
       /^(root|targets|bins) expires at \d{4}-.*Z: clients refuse the index from then on/,
     )
     expect(warnings[0]!.expires).toBe(roles.find(({ role }) => role === 'root')!.expires)
-    await leave(repository, -1)
-    expect((await told(repository)).sort()).toEqual(OFFLINE.map((role) => [role, 0]).sort())
   })
 
   test('of what the publisher signs say that it is late', async () => {
