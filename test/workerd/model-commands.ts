@@ -122,6 +122,30 @@ const file = fc.record({
 const uploads = fc.array(file, { minLength: 1, maxLength: 4 }).map((files) => new Uploads(files))
 const simple = (name: string, what: (world: World) => Promise<unknown>) => fc.constant(new Simple(name, what))
 
+/** A write that fails while somebody uploads; with a crash the publisher dies in it. */
+class Trouble extends Base {
+  readonly uploads: Uploads
+  readonly trouble: [number, 'lost' | 'unacknowledged' | 'refused', boolean]
+  constructor(uploads: Uploads, trouble: Trouble['trouble']) {
+    super()
+    this.uploads = uploads
+    this.trouble = trouble
+  }
+
+  async act(model: Model, world: World): Promise<void> {
+    world.arm(...this.trouble)
+    await this.uploads.act(model, world)
+  }
+
+  toString = () => {
+    const [nth, fate, crash] = this.trouble
+    return `${crash ? 'crash' : 'fault'} at write ${nth} (${fate}) of ${this.uploads}`
+  }
+}
+
+const fate = fc.constantFrom('lost' as const, 'unacknowledged' as const, 'refused' as const)
+const trouble = fc.tuple(uploads, fc.tuple(fc.nat(9), fate, fc.boolean())).map(([what, how]) => new Trouble(what, how))
+
 export const COMMANDS: fc.Arbitrary<Command>[] = [
   uploads,
   uploads,
@@ -135,14 +159,9 @@ export const COMMANDS: fc.Arbitrary<Command>[] = [
   }),
   simple('restart', async ({ subject }) => evictDurableObject(subject.stub).catch(() => undefined)),
   simple('crash', ({ subject }) => subject.crash()),
-  fc
-    .tuple(fc.nat(12), fc.constantFrom('lost', 'unacknowledged', 'refused'), fc.boolean())
-    .map(
-      ([nth, fate, crash]) =>
-        new Simple(`${crash ? 'crash' : 'fault'} at write ${nth} (${fate})`, async (world) =>
-          world.arm(nth, fate, crash),
-        ),
-    ),
+  trouble,
+  trouble,
+  trouble,
   fc.constantFrom(20 * 60_000, 2 * HOUR, 3 * 24 * HOUR).map((ms) => new Simple(`sleep ${ms / HOUR} h`, jump(ms))),
   fc.constantFrom(-HOUR, -48 * HOUR).map((ms) => new Simple(`clock back ${-ms / HOUR} h`, jump(ms))),
 ]
