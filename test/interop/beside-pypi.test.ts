@@ -2,7 +2,7 @@
 // our names there, with higher versions: whatever the recipes install must be ours.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, type TestContext, test } from 'vitest'
 import { interpreter, need, prepare } from './environments.ts'
 import { codeOf } from './readme.ts'
 import { Service } from './service.ts'
@@ -27,6 +27,8 @@ afterAll(async () => {
   await ours?.stop()
   await pypi?.stop()
 })
+
+beforeEach((context) => ours.explain(context))
 
 let folders = 0
 const newFolder = (): string => {

@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { strToU8, zipSync } from 'fflate'
-import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, type TestContext, test } from 'vitest'
 import { callApi } from '../../cli/api.ts'
 import { FILE_BYTES_MAX } from '../../pypi/limits.ts'
 import { normalizeName } from '../../pypi/names.ts'
@@ -44,6 +44,7 @@ beforeAll(async () => {
   service = await Service.start()
 })
 afterAll(() => service?.stop())
+beforeEach((context) => service.explain(context))
 
 let folders = 0
 const newFolder = (): string => {

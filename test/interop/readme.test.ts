@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, type TestContext, test } from 'vitest'
 import { buildWheel } from '../../cli/wheel.ts'
 import { interpreter, need, type PythonTool, prepare } from './environments.ts'
 import { codeOf } from './readme.ts'
@@ -15,6 +15,7 @@ beforeAll(async () => {
   service = await Service.start()
 })
 afterAll(() => service?.stop())
+beforeEach((context) => service.explain(context))
 
 /** Types lines into a shell that finds the tools of these environments, the first one's first. */
 async function type(context: TestContext, code: string, tools: PythonTool[], env: NodeJS.ProcessEnv = {}) {

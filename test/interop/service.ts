@@ -1,6 +1,7 @@
 // Our own service under test: a free port and a folder of its own, started as `npm start` starts it.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { TestContext } from 'vitest'
 import type { Bucket } from '../../cli/runtime.ts'
 import { type LocalService, startService } from '../../cli/serve.ts'
 import { uploadFile } from '../../cli/upload.ts'
@@ -52,6 +53,15 @@ export class Service {
     await this.#running?.runtime.stop()
     this.#running?.folder.release()
     this.#running = undefined
+  }
+
+  /** To be called by a test: if it fails, what the service has to say is printed. Tools show a 503 as a bare number. */
+  explain(context: TestContext): void {
+    const from = this.log.length
+    context.onTestFailed(({ task }) => {
+      const said = this.log.slice(from).filter((line) => line.startsWith('{'))
+      process.stderr.write(`${task.name}: the service logged ${said.length} lines\n${said.slice(-20).join('\n')}\n`)
+    })
   }
 
   get #service(): LocalService {

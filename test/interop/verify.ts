@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, type TestContext, test } from 'vitest'
 import { makeOfflineKey, PROFILE } from '../../cli/ceremony.ts'
 import { binOfPath, INDEX_PATHS, shardOf } from '../../tuf/bins.ts'
 import { timestampSigned } from '../../tuf/build.ts'
@@ -35,6 +35,7 @@ export function verifyTests(clients: readonly TufClient[]): void {
     await mirror?.stop()
     await service?.stop()
   })
+  beforeEach((context) => service.explain(context))
 
   let folders = 0
   /** A client that knows nothing but the root, or the one that lives in `folder`. */
