@@ -109,7 +109,8 @@ export class HealthCheck {
       const root = publication.trusted.root.signed
       if (root.expiresMs <= now) reasons.push(`The root expired at ${root.expires}: people must sign a new one.`)
     }
-    const status = publication && (await this.#ask(env))
+    // Asked also when nothing can be read: that the publisher has halted is then the reason that names the way out.
+    const status = await this.#ask(env)
     if (publication && !status) reasons.push('The publisher does not answer.')
     for (const { role, expires } of status?.roles ?? [])
       if (Date.parse(expires) <= now && !['timestamp', 'root'].includes(role))

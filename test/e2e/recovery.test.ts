@@ -206,6 +206,10 @@ describe('halts', () => {
       await index.runtime.watchdog()
     }
     expect(await index.halted()).toContain('tuf-edge resume')
+    // The face asks the publisher every five seconds at most.
+    const health = async () => (await fetch(`${index.url}/healthz`)).text()
+    await expect.poll(health, { timeout: 20_000, interval: 500 }).toContain('Revoke the bucket token that leaked')
+    expect((await fetch(`${index.url}/healthz`)).status).toBe(503)
     expect((await run(command!, index.url)).stderr).toContain('This takes a token')
     expect(await run(command!, index.url, index.admin)).toMatchObject({
       code: 0,
