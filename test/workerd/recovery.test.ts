@@ -292,6 +292,33 @@ describe('fence table', () => {
     },
   )
 
+  test('other bytes under the name of a page, which its digest fixes, are damage: replaced, and nothing is burned', async () => {
+    const { repository, token, warm } = await published()
+    const { version } = (await timestampOf(repository)).snapshot
+    const faults = faultyBucket()
+    let planted = 0
+    const planting = new Proxy(faults.bucket, {
+      get(target, property) {
+        const member = Reflect.get(target, property) as unknown
+        if (property !== 'put') return typeof member === 'function' ? member.bind(target) : member
+        return async (key: string, value: Uint8Array, options: R2PutOptions) => {
+          if (key.includes('/pages/') && planted++ < 2) await bucket.put(key, 'planted')
+          return target.put(key, value, options)
+        }
+      },
+    })
+    await runInDurableObject(repository.stub, (publisher: Publisher) => {
+      const inside = publisher as unknown as { env: object; forget(): void }
+      inside.env = { ...inside.env, BUCKET: planting }
+      inside.forget()
+    })
+    const staged = await stageFile(repository, token, 'alpha', '1.1')
+    expect(staged.answer).toEqual({ ok: true, visible: true })
+    expect(planted).toBeGreaterThanOrEqual(2)
+    expect((await timestampOf(repository)).snapshot.version).toBe(version + 1)
+    expect(await warm.text(staged.page)).toContain('1.1')
+  })
+
   test('after foreign writes halted it, a plain resume repairs what is left of them', async () => {
     const { repository, token, first, warm } = await published()
     for (let i = 0; i < 4; i++) {
