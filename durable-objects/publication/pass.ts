@@ -24,6 +24,9 @@ import { signPublication } from './sign.ts'
 /** Rounds of one pass: each publishes or repairs something. What is left then goes on with the next alarm. */
 const ROUNDS_MAX = 1_000
 
+/** How often a pass looks for a due tick while it puts: three queries a put would cost more than they are worth. */
+const TICK_LOOK_MS = 1_000
+
 /** `published` is called with the queue rows that became live, as soon as they are. @throws Halt, RetryableFault */
 export async function runPass(ctx: Context, published: (seqs: number[]) => void): Promise<void> {
   const macKey = await ctx.custody.macKey()
@@ -106,9 +109,13 @@ async function giveUp(
 /** For the moments between two puts: keeps the live view fresh, at most one tick at a time. */
 function ticker(ctx: Context, published: (seqs: number[]) => void): () => Promise<void> {
   let ticking: Promise<unknown> | undefined
+  let lookedAt = 0
   return async () => {
+    const now = ctx.now()
+    if (Math.abs(now - lookedAt) < TICK_LOOK_MS) return
+    lookedAt = now
     const live = liveSnapshot(ctx)
-    if (!live || !tickDue(ctx.sql, freshnessOf(ctx.sql), ctx.now())) return
+    if (!live || !tickDue(ctx.sql, freshnessOf(ctx.sql), now)) return
     ticking ??= flip(ctx, live, null, published).finally(() => {
       ticking = undefined
     })
