@@ -9,7 +9,9 @@ export default defineConfig({
     environment: 'node',
     fileParallelism: false,
     maxWorkers: 1,
-    testTimeout: 120_000,
+    // Whole processes and real clocks on a shared machine: CI gives a failed test one more try, people see it at once.
+    retry: process.env.CI ? 1 : 0,
+    testTimeout: 240_000,
     hookTimeout: 600_000,
     reporters: ['default', new SkippedByName()],
   },

@@ -7,6 +7,7 @@ const secrets = { WRAPPING_SECRET: 'w'.repeat(43), BOOTSTRAP_SECRET: 'b'.repeat(
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    // Whole processes and real clocks on a shared machine: CI gives a failed test one more try, people see it at once.
     projects: [
       {
         test: {
@@ -14,7 +15,8 @@ export default defineConfig({
           // Hostile input: the kept seeds and a short random run (`npm run test:fuzz` is the long one).
           include: ['test/unit/**/*.test.ts', 'test/fuzz/**/*.test.ts'],
           environment: 'node',
-          testTimeout: 30_000,
+          testTimeout: 90_000,
+          retry: process.env.CI ? 1 : 0,
         },
       },
       {
@@ -33,7 +35,12 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: 'workerd', include: ['test/workerd/**/*.test.ts'], testTimeout: 30_000 },
+        test: {
+          name: 'workerd',
+          include: ['test/workerd/**/*.test.ts'],
+          testTimeout: 90_000,
+          retry: process.env.CI ? 1 : 0,
+        },
       },
     ],
   },
