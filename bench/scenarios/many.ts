@@ -16,7 +16,7 @@ const TARGET = 0.7
 /** Objects of each kind whose sizes are looked at. */
 const SAMPLE = 15
 /** No further round begins after this: a busy machine measures fewer files, not for longer. */
-const BUDGET_MS = 90_000
+const BUDGET_MS = 60_000
 /** Ours and the bare Worker take turns, so that both see the same machine. */
 const rounds = ({ quick }: Context): number => (quick ? 2 : 5)
 
