@@ -1,9 +1,8 @@
 // Step 2, sign: the exact bytes of a planned publication. Outside any transaction, nothing is written here.
 //
-// Signatures: one a planned bin, one for `index` if planned, one for the snapshot. Every signature is checked with the
-// public key before the bytes are kept, and the new snapshot is compared with the live one: no version may be lower
-// and no role may be gone (TUF 1.0.34, 5.5.5), so that every client that followed the live view can follow this one.
-
+// Signatures: one a planned bin, one for `index` if planned, one for the snapshot. The new snapshot is compared with the
+// live one before it is signed: no version may be lower and no role may be gone (TUF 1.0.34, 5.5.5), so that every client
+// that followed the live view can follow this one.
 import { snapshotSigned, targetsSigned } from '../../tuf/build.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
 import { metadataKey, pageKey } from '../../tuf/layout.ts'
