@@ -63,7 +63,11 @@ async function load(context: Context, perUploader: number, projectOf: (uploader:
       bare: { puts: 0, seconds: 0 },
       careful: { puts: 0, seconds: 0 },
     }
-    for (let round = 0, before = start; round < rounds(context) && performance.now() < until; round++) {
+    for (
+      let round = 0, before = start;
+      round < rounds(context) && (round === 0 || performance.now() < until);
+      round++
+    ) {
       const lanes = wheels(round)
       const started = performance.now()
       sum.times.push(...(await upload(service, lanes)))
