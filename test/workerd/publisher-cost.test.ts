@@ -46,6 +46,10 @@ test('no query of an upload or a publication reads a whole table that grows', as
     })),
   )
   expect(plans.length).toBeGreaterThan(30)
+  // How full a bin is, asked twice an upload: by what is staged in it, not by all that it holds.
+  expect(plans.find(({ query }) => query.startsWith('SELECT count(*) AS n FROM files WHERE bin = ?'))?.plan).toEqual([
+    expect.stringContaining('files_staged'),
+  ])
   const whole = plans.filter(({ plan }) => plan.some((detail) => WHOLE.test(detail)))
   expect(whole.filter(({ query }) => !EXCEPTIONS.some((exception) => exception.test(query)))).toEqual([])
 })
