@@ -16,14 +16,19 @@ export class Refusal extends Error {
   }
 }
 
-/** Longest piece of somebody else's text repeated in a message, in UTF-16 units: one terminal line. */
+/** Longest piece of somebody else's text repeated in a message, as it is shown, in UTF-16 units: one terminal line. */
 const SHOWN_MAX = 100
 
 // Control, format (bidi overrides), surrogate and separator characters: they would rewrite the reader's terminal.
-const UNSHOWABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu
+const UNSHOWABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/u
 
-/** Somebody else's text in quotes, cut and with unprintable characters escaped, safe inside a message. */
+/** Somebody else's text in quotes, with unprintable characters escaped and cut, safe inside a message. */
 export function shown(text: string): string {
-  const cut = text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text
-  return `'${cut.replace(UNSHOWABLE, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`)}'`
+  let escaped = ''
+  for (const character of text) {
+    const piece = UNSHOWABLE.test(character) ? `\\u{${character.codePointAt(0)!.toString(16)}}` : character
+    if (escaped.length + piece.length > SHOWN_MAX) return `'${escaped}…'`
+    escaped += piece
+  }
+  return `'${escaped}'`
 }

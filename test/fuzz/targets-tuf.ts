@@ -25,8 +25,11 @@ function judged(expected: abstract new (...args: never[]) => Error, work: () => 
   try {
     return work()
   } catch (error) {
-    // Without the name that some messages begin with: it is part of the input.
-    if (error instanceof expected) return simplified(error.message.replace(/^.*?: |is .*, not/s, ''))
+    // Without the name that some messages begin with, and with their first words alone: the rest is part of the input.
+    if (error instanceof expected)
+      return simplified(error.message.replace(/^.*?: |is .*, not/s, ''))
+        .split(' ', 6)
+        .join(' ')
     throw error
   }
 }
