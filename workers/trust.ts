@@ -4,7 +4,8 @@
 // - A root is trusted because the Publisher named its digest, or because it follows a trusted one by both thresholds
 //   (TUF 1.0.34, 5.3.4). The bucket is only where its bytes are.
 // - The newest root and the floor never go back.
-// Cost: one RPC and one bucket read an isolate; `N+1.root.json`, which every TUF client asks for, one read each time.
+// Cost: one RPC and one bucket read an isolate (before the ceremony, an RPC a request); `N+1.root.json`, which every TUF
+// client asks for, one read each time.
 import { sha256Hex } from '../tuf/digest.ts'
 import { TufError } from '../tuf/errors.ts'
 import { metadataKey, type Place } from '../tuf/layout.ts'
@@ -12,12 +13,10 @@ import { LIMITS } from '../tuf/limits.ts'
 import { type Envelope, parseRoot, type Root } from '../tuf/metadata.ts'
 import { verifyRole } from '../tuf/verify.ts'
 import type { Env } from './env.ts'
-import { bucket, log, NotInitialised, type Problem, publisher, verifying } from './errors.ts'
+import { bucket, log, NotInitialised, publisher, verifying } from './errors.ts'
 import type { Flights } from './memory.ts'
 import { bounded, readVerified } from './objects.ts'
 
-/** A repository that was not there is asked for again after this long. */
-const REFUSAL_KEPT_MS = 1_000
 /** The Publisher is asked again at most this often when something does not verify. */
 const ASK_AGAIN_MS = 3_000
 
@@ -41,7 +40,6 @@ export class Trust {
   readonly #repository: string
   readonly #flights: Flights
   #trusted: Trusted | undefined
-  #refusal: { until: number; problem: Problem } | undefined
   #askedAt = 0
 
   constructor(repository: string, flights: Flights) {
@@ -52,7 +50,6 @@ export class Trust {
   /** @throws NotInitialised before the first root; Unavailable when the Publisher does not answer and never did. */
   async get(env: Env): Promise<Trusted> {
     if (this.#trusted) return this.#trusted
-    if (this.#refusal && Date.now() < this.#refusal.until) throw this.#refusal.problem
     return this.#flights.share('trust', () => this.#ask(env))
   }
 
@@ -85,11 +82,8 @@ export class Trust {
   async #ask(env: Env): Promise<Trusted> {
     this.#askedAt = Date.now()
     const answer = await publisher(async () => env.PUBLIC.trust(this.#repository))
-    if (!answer.ok) {
-      const problem = new NotInitialised(answer.message)
-      this.#refusal = { until: Date.now() + REFUSAL_KEPT_MS, problem }
-      throw problem
-    }
+    // Not remembered: the read after the ceremony, or after the first upload, must find the repository.
+    if (!answer.ok) throw new NotInitialised(answer.message)
     const place = { repository: this.#repository, epoch: answer.epoch }
     const held = this.#trusted?.place.epoch === answer.epoch ? this.#trusted : undefined
     const files = new Map(held?.files)
