@@ -4,6 +4,7 @@ import { FILES_PER_PROJECT_MAX } from '../pypi/limits.ts'
 import { checkFilename, isValidName, normalizeName } from '../pypi/names.ts'
 import { shardOf } from '../tuf/bins.ts'
 import { condemnBlob } from './collection.ts'
+import { binOfShard } from './ledger/bins.ts'
 import { beginBlob, blobState, setBlobState } from './ledger/blobs.ts'
 import { setFact } from './ledger/facts.ts'
 import { countFiles, type FileRow, findFile, insertFile, setYanked } from './ledger/files.ts'
@@ -36,9 +37,6 @@ export const STAGED_MAX = 2_000
 
 const SHA256 = /^[0-9a-f]{64}$/
 
-/** Sharded profile, 256 bins: the bin is the first two digits of the project's shard. */
-export const binOfShard = (shard: string): string => `bin-${shard.slice(0, 2)}`
-
 /** What a publication has to reach before the caller can be answered: a queue row, or nothing when all is live. */
 export type Accepted = { ok: true; seq?: number } | Refused
 
@@ -47,7 +45,7 @@ export function begin(ctx: Context, request: BeginRequest): BeginAnswer {
   if (bad) return bad
   const { sql } = ctx
   const { project, filename, sha256, token } = request
-  const bearer = authoriseUpload(sql, token, project, ctx.now())
+  const bearer = authoriseUpload(sql, ctx.custody.macKey(), token, project, ctx.now())
   if ('ok' in bearer) return bearer
   const known = findFile(sql, project, filename)
   if (known) return answerKnown(sql, known, sha256)
@@ -65,7 +63,7 @@ export function acceptedBefore(ctx: Context, request: BeginRequest): Accepted {
   if (bad) return bad
   const { sql } = ctx
   const { project, filename, sha256, token } = request
-  const bearer = authoriseUpload(sql, token, project, ctx.now())
+  const bearer = authoriseUpload(sql, ctx.custody.macKey(), token, project, ctx.now())
   if ('ok' in bearer) return bearer
   const known = findFile(sql, project, filename)
   if (!known) return refused('unavailable', 503, `${filename} is no longer stored; upload the file again.`)
@@ -80,7 +78,7 @@ export function stage(ctx: Context, macKey: Uint8Array, request: StageRequest): 
   const now = ctx.now()
   const { project, filename, sha256, size, n, version, release, filetype } = request
   return ctx.storage.transactionSync(() => {
-    const bearer = authoriseUpload(sql, request.token, project, now)
+    const bearer = authoriseUpload(sql, macKey, request.token, project, now)
     if ('ok' in bearer) return bearer
     const known = findFile(sql, project, filename)
     if (known) {
@@ -153,7 +151,7 @@ export function yank(ctx: Context, macKey: Uint8Array, request: YankRequest): Ac
   const now = ctx.now()
   const { project, filename, yanked } = request
   return ctx.storage.transactionSync(() => {
-    const bearer = bearerOf(sql, request.token, now)
+    const bearer = bearerOf(sql, macKey, request.token, now)
     if ('ok' in bearer) return bearer
     if (!mayTouch(bearer, 'yank', project))
       return refused('forbidden', 403, `The given token isn't allowed to yank files of project '${project}'.`)
@@ -170,8 +168,8 @@ export function yank(ctx: Context, macKey: Uint8Array, request: YankRequest): Ac
   })
 }
 
-function authoriseUpload(sql: Sql, token: string, project: string, now: number): Bearer | Refused {
-  const bearer = bearerOf(sql, token, now)
+function authoriseUpload(sql: Sql, macKey: Uint8Array, token: string, project: string, now: number): Bearer | Refused {
+  const bearer = bearerOf(sql, macKey, token, now)
   if ('ok' in bearer) return bearer
   if (!mayTouch(bearer, 'upload', project))
     return refused('forbidden', 403, `The given token isn't allowed to upload to project '${project}'.`)

@@ -1,6 +1,9 @@
 // The online keys. At rest they are AES-GCM ciphertext under a key derived from WRAPPING_SECRET; in memory they are
 // non-extractable CryptoKeys of this instance. A thief needs the database and the secret; a ledger copied to another
 // repository cannot unwrap, because the derivation names the ledger's own random id, the role and the keyid.
+import { hkdf } from '@noble/hashes/hkdf.js'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { utf8ToBytes } from '@noble/hashes/utils.js'
 import { toHex } from '../tuf/hex.ts'
 import { ed25519Key, type Key } from '../tuf/keys.ts'
 import { ed25519Signer, type Signer } from '../tuf/sign.ts'
@@ -19,7 +22,7 @@ export class Custody {
   readonly #sql: Sql
   readonly #secret: string
   #signers = new Map<OnlineRole, Promise<Signer>>()
-  #macKey: Promise<Uint8Array> | undefined
+  #macKey: Uint8Array | undefined
 
   constructor(sql: Sql, wrappingSecret: string) {
     this.#sql = sql
@@ -82,9 +85,10 @@ export class Custody {
     return signer
   }
 
-  /** 32 bytes for the MACs of accepted rows. */
-  macKey(): Promise<Uint8Array> {
-    this.#macKey ??= this.#derive('row MAC', 'raw') as Promise<Uint8Array>
+  /** 32 bytes for the MACs of rows. Without waiting, because transactions check rows. */
+  macKey(): Uint8Array {
+    const salt = utf8ToBytes(`tuf-edge ${getFact(this.#sql, 'repositoryId') ?? ''}`)
+    this.#macKey ??= hkdf(sha256, utf8ToBytes(this.#secret), salt, utf8ToBytes('row MAC'), 32)
     return this.#macKey
   }
 

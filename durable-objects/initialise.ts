@@ -66,9 +66,9 @@ export async function initialise(
 }
 
 /** Makes the repository's first rows; to be called inside a transaction. */
-export function recordCeremony({ sql }: Context, checked: Checked, freshness: Freshness): void {
-  for (const root of checked.roots) insertOffline(sql, 'root', root)
-  for (const role of ['targets', 'bins'] as const) insertOffline(sql, role, checked[role])
+export function recordCeremony({ sql, custody }: Context, checked: Checked, freshness: Freshness): void {
+  for (const root of checked.roots) insertOffline(sql, custody.macKey(), 'root', root)
+  for (const role of ['targets', 'bins'] as const) insertOffline(sql, custody.macKey(), role, checked[role])
   recordOffline(sql, checked)
   for (const name of [...binNames(PROFILE), 'index']) run(sql, 'INSERT INTO roles (name, highest) VALUES (?, 0)', name)
   setFact(sql, 'freshness', JSON.stringify(freshness))

@@ -2,7 +2,7 @@
 // bucket, so each of the two losses needs another proof: the bootstrap secret, which only the operator's deployment has.
 // Invariant: while ledger and bucket are both there, the bootstrap secret repairs nothing.
 import { getFact } from './ledger/facts.ts'
-import type { Sql } from './ledger/sql.ts'
+import type { Context } from './publication/context.ts'
 import { type Refused, refused, type Scope } from './rpc.ts'
 import { bearerOf } from './tokens.ts'
 
@@ -10,12 +10,16 @@ import { bearerOf } from './tokens.ts'
 export type Caller = string | { bootstrap: true; bucketLost: boolean }
 
 /** The id to be written into the journal, or why the call is refused. `scopes`: any of them suffices. */
-export function operatorOf(sql: Sql, caller: Caller, now: number, scopes: readonly Scope[]): { id: string } | Refused {
+export function operatorOf(
+  { sql, custody, now }: Context,
+  caller: Caller,
+  scopes: readonly Scope[],
+): { id: string } | Refused {
   if (typeof caller !== 'string') {
     if (caller.bucketLost || getFact(sql, 'state') !== 'live') return { id: 'bootstrap' }
     return refused('forbidden', 403, 'Ledger and bucket are both there: use an admin token, not the bootstrap secret.')
   }
-  const bearer = bearerOf(sql, caller, now)
+  const bearer = bearerOf(sql, custody.macKey(), caller, now())
   if ('ok' in bearer) return bearer
   if (scopes.some((scope) => bearer.scopes.includes(scope))) return { id: bearer.id }
   return refused(

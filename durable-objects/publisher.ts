@@ -16,10 +16,10 @@ import { findFile } from './ledger/files.ts'
 import { isRetainedPage } from './ledger/garbage.ts'
 import { appendJournal, journalAfter, journalHead } from './ledger/journal.ts'
 import { offlineVersions } from './ledger/offline.ts'
+import { findPage, pageMacHolds } from './ledger/pages.ts'
 import { waitingCount } from './ledger/queue.ts'
 import { liveRole } from './ledger/roles.ts'
 import { createTables } from './ledger/schema.ts'
-import { one } from './ledger/sql.ts'
 import { type Caller, operatorOf } from './operator.ts'
 import { type Context, Halt, RetryableFault } from './publication/context.ts'
 import { runPass } from './publication/pass.ts'
@@ -105,7 +105,7 @@ export class Publisher extends DurableObject<Env> {
   async stage(request: StageRequest): Promise<StageAnswer> {
     const unready = this.#unready()
     if (unready) return unready
-    const macKey = await this.#ctx().custody.macKey()
+    const macKey = this.#ctx().custody.macKey()
     const accepted = this.#change(() => stage(this.#ctx(), macKey, request))
     return this.#untilPublished(request, accepted)
   }
@@ -118,7 +118,7 @@ export class Publisher extends DurableObject<Env> {
   async yank(request: YankRequest): Promise<StageAnswer> {
     const unready = this.#unready()
     if (unready) return unready
-    const macKey = await this.#ctx().custody.macKey()
+    const macKey = this.#ctx().custody.macKey()
     return this.#untilVisible(this.#change(() => yank(this.#ctx(), macKey, request)))
   }
 
@@ -128,14 +128,15 @@ export class Publisher extends DurableObject<Env> {
     if (unready) return unready
     const { sql } = this.ctx.storage
     const now = this.clock()
+    const macKey = this.#ctx().custody.macKey()
     let by = 'bootstrap'
     if (typeof bearer === 'string') {
-      const found = bearerOf(sql, bearer, now)
+      const found = bearerOf(sql, macKey, bearer, now)
       if ('ok' in found) return found
       if (!found.scopes.includes('admin'))
         return refused('forbidden', 403, "The given token isn't allowed to mint tokens: that takes the scope admin.")
       by = found.id
-    } else if (adminExists(sql))
+    } else if (adminExists(sql, macKey))
       return refused('forbidden', 403, 'The bootstrap secret ended with the first admin token: use that token.')
     const { name, scopes, projects } = request
     const expires = request.expires * 1000
@@ -147,7 +148,7 @@ export class Publisher extends DurableObject<Env> {
       return refused('invalid', 400, 'The projects of a token are a list of normalised project names.')
     if (!(expires > now)) return refused('invalid', 400, 'A token needs an expiry in the future.')
     return this.ctx.storage.transactionSync(() => {
-      const minted = mintToken(sql, now, { name, scopes, projects: projects ?? null, expires })
+      const minted = mintToken(sql, macKey, now, { name, scopes, projects: projects ?? null, expires })
       appendJournal(sql, now, { event: 'minted', token: minted.id, scopes, projects: projects ?? null, by })
       return { ok: true as const, ...minted }
     })
@@ -169,7 +170,7 @@ export class Publisher extends DurableObject<Env> {
     const { sql } = this.ctx.storage
     const live = liveRole(sql, 'timestamp')
     if (!live) return refused('unavailable', 503, 'This repository is not initialised yet.')
-    const roots = offlineVersions(sql, 'root').map(({ version, sha256, bytes }) => ({
+    const roots = offlineVersions(sql, this.#ctx().custody.macKey(), 'root').map(({ version, sha256, bytes }) => ({
       version,
       sha256,
       length: bytes.length,
@@ -182,8 +183,10 @@ export class Publisher extends DurableObject<Env> {
   retainsPage(path: string, sha256: string): boolean {
     const { sql } = this.ctx.storage
     // Between a flip and its finish the page just replaced is still the ledger's live one.
-    const live = one(sql, 'SELECT 1 AS x FROM pages WHERE path = ? AND sha256 = ?', path, sha256) !== undefined
-    return live || isRetainedPage(sql, pageKey(this.#ctx().place, path, sha256))
+    const macKey = this.#ctx().custody.macKey()
+    const page = findPage(sql, path)
+    const live = page?.sha256 === sha256 && pageMacHolds(macKey, page)
+    return live || isRetainedPage(sql, macKey, pageKey(this.#ctx().place, path, sha256))
   }
 
   status(): Status {
@@ -217,12 +220,12 @@ export class Publisher extends DurableObject<Env> {
   /** Clears a halt whose cause is gone, or takes over what the public repository says. */
   async resume(request: ResumeRequest, caller: Caller): Promise<ResumeAnswer> {
     const { sql } = this.ctx.storage
-    const operator = operatorOf(sql, caller, this.clock(), ['admin'])
+    const operator = operatorOf(this.#ctx(), caller, ['admin'])
     if ('ok' in operator) return operator
     const state = getFact(sql, 'state')
     if (state === undefined) return refused('invalid', 400, 'Ask for the online keys first.')
     if (state !== 'live' && !request.fromPublic) return notLive()
-    const macKey = await this.#ctx().custody.macKey()
+    const macKey = this.#ctx().custody.macKey()
     const resumed = await this.#alone(async () =>
       request.fromPublic
         ? resumeFromPublic(this.#ctx(), macKey, operator.id, request)
@@ -247,7 +250,7 @@ export class Publisher extends DurableObject<Env> {
   /** One batch of filling the bucket again from the ledger; with the last one the metadata is made fresh. */
   async rebuild({ cursor, limit }: RebuildRequest, caller: Caller): Promise<RebuildAnswer> {
     const { sql } = this.ctx.storage
-    const operator = operatorOf(sql, caller, this.clock(), ['admin'])
+    const operator = operatorOf(this.#ctx(), caller, ['admin'])
     if ('ok' in operator) return operator
     if (getFact(sql, 'state') !== 'live') return notLive()
     const answer = await this.#alone(() => rebuildBatch(this.#ctx(), operator.id, cursor, limit))
@@ -258,7 +261,7 @@ export class Publisher extends DurableObject<Env> {
   /** Journal rows after `after`, oldest first. */
   journal(after: number, limit: number, token: string): JournalAnswer {
     const { sql } = this.ctx.storage
-    const operator = operatorOf(sql, token, this.clock(), ['audit', 'admin'])
+    const operator = operatorOf(this.#ctx(), token, ['audit', 'admin'])
     if ('ok' in operator) return operator
     return { ok: true, rows: journalAfter(sql, after, limit), head: journalHead(sql).seq }
   }

@@ -16,6 +16,7 @@ import { type FileFacts, fileMac, findFile, insertFile, setFileState } from './l
 import { removeGarbage } from './ledger/garbage.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { insertOffline, offlineVersions } from './ledger/offline.ts'
+import { pageMac, setLivePage } from './ledger/pages.ts'
 import { dropObject, endPublication, insertObject, insertPublication, openPublication } from './ledger/publications.ts'
 import { enqueue } from './ledger/queue.ts'
 import { burnVersion, highestVersion, liveRole, setLiveRole } from './ledger/roles.ts'
@@ -62,7 +63,9 @@ export async function resumeFromPublic(
   const freshness = ceremony && freshnessFrom(ceremony.freshness)
   if (ceremony && !freshness) return refused('invalid', 400, NO_FRESHNESS)
   try {
-    const pinned = ceremony ? await publishedRoots(ctx, ceremony.roots) : offlineVersions(ctx.sql, 'root').map(bytesOf)
+    const pinned = ceremony
+      ? await publishedRoots(ctx, ceremony.roots)
+      : offlineVersions(ctx.sql, ctx.custody.macKey(), 'root').map(bytesOf)
     const repository = await readPublic(ctx, pinned)
     const checked = await checkedOffline(ctx, repository, ceremony)
     const live = liveRole(ctx.sql, 'timestamp')
@@ -182,17 +185,9 @@ function apply(ctx: Context, macKey: Uint8Array, by: string, application: Applic
 
   for (const facts of changes.added) importFile(ctx, macKey, facts)
   for (const facts of changes.updated) updateFile(ctx, macKey, facts)
-  for (const { path, bin, sha256, length } of changes.pages) {
-    removeGarbage(sql, [pageKey(ctx.place, path, sha256)])
-    run(
-      sql,
-      `INSERT INTO pages (path, bin, sha256, length) VALUES (?1, ?2, ?3, ?4)
-       ON CONFLICT (path) DO UPDATE SET sha256 = ?3, length = ?4, publication = NULL`,
-      path,
-      bin,
-      sha256,
-      length,
-    )
+  for (const page of changes.pages) {
+    removeGarbage(sql, [pageKey(ctx.place, page.path, page.sha256)])
+    setLivePage(sql, page, null, pageMac(macKey, page))
   }
   if (request.withdrawMissing)
     for (const { project, filename } of changes.missing)
@@ -231,11 +226,11 @@ function apply(ctx: Context, macKey: Uint8Array, by: string, application: Applic
 
 /** The public files become the live ones; their bytes are kept as those of a publication of our own are. */
 function adoptRoles(ctx: Context, { repository, checked, changes }: Application): void {
-  const { sql, place } = ctx
+  const { sql, place, custody } = ctx
   for (const role of ['root', 'targets', 'bins'] as const) {
-    const known = new Set(offlineVersions(sql, role).map(({ version }) => version))
+    const known = new Set(offlineVersions(sql, custody.macKey(), role).map(({ version }) => version))
     for (const file of role === 'root' ? checked.roots : [checked[role]])
-      if (!known.has(file.version)) insertOffline(sql, role, file)
+      if (!known.has(file.version)) insertOffline(sql, custody.macKey(), role, file)
   }
   recordOffline(sql, checked)
   if (changes.roles.length === 0) return

@@ -3,6 +3,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { timingSafeEqual } from '../tuf/digest.ts'
+import { macHolds, macOf } from './ledger/mac.ts'
 import { all, one, run, type Sql } from './ledger/sql.ts'
 import { type Refused, refused, type Scope } from './rpc.ts'
 
@@ -14,14 +15,29 @@ const CHECKSUM_LENGTH = 6
 
 export const SCOPES: readonly Scope[] = ['read', 'upload', 'create', 'yank', 'delete', 'audit', 'admin']
 
-interface TokenRow extends Record<string, string | number | null> {
+type TokenRow = {
   id: string
   name: string
   scopes: string
   projects: string | null
   expires: number
+  created: number
   revoked: number | null
+  digest: string
+  mac: ArrayBuffer | null
 }
+
+/** Whoever could write a row could upload: a token that was not minted here is none. */
+const partsOf = (row: Omit<TokenRow, 'mac'>) => [
+  row.id,
+  row.digest,
+  row.name,
+  row.scopes,
+  row.projects,
+  row.created,
+  row.expires,
+  row.revoked,
+]
 
 export interface Bearer {
   id: string
@@ -52,7 +68,7 @@ export interface NewToken {
 }
 
 /** The token is returned here and never again. */
-export function mintToken(sql: Sql, now: number, token: NewToken): { id: string; token: string } {
+export function mintToken(sql: Sql, macKey: Uint8Array, now: number, token: NewToken): { id: string; token: string } {
   const random = crypto.getRandomValues(new Uint8Array(32))
   const body =
     PREFIX +
@@ -62,33 +78,44 @@ export function mintToken(sql: Sql, now: number, token: NewToken): { id: string;
       .replace(/=+$/, '')
   const secret = body + checksum(body)
   const id = bytesToHex(crypto.getRandomValues(new Uint8Array(6)))
+  const row = {
+    id,
+    digest: digest(secret),
+    name: token.name,
+    scopes: JSON.stringify(token.scopes),
+    projects: token.projects && JSON.stringify(token.projects),
+    created: now,
+    expires: token.expires,
+    revoked: null,
+  }
   run(
     sql,
-    'INSERT INTO tokens (id, digest, name, scopes, projects, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?)',
-    id,
-    digest(secret),
-    token.name,
-    JSON.stringify(token.scopes),
-    token.projects && JSON.stringify(token.projects),
-    now,
-    token.expires,
+    'INSERT INTO tokens (id, digest, name, scopes, projects, created, expires, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    row.id,
+    row.digest,
+    row.name,
+    row.scopes,
+    row.projects,
+    row.created,
+    row.expires,
+    macOf(macKey, partsOf(row), 'tokens'),
   )
   return { id, token: secret }
 }
 
-export const adminExists = (sql: Sql): boolean =>
-  all<{ scopes: string }>(sql, 'SELECT scopes FROM tokens').some((row) => JSON.parse(row.scopes).includes('admin'))
+const holds = (macKey: Uint8Array, row: TokenRow): boolean => macHolds(macKey, partsOf(row), row.mac, 'tokens')
+
+export const adminExists = (sql: Sql, macKey: Uint8Array): boolean =>
+  all<TokenRow>(sql, 'SELECT * FROM tokens').some(
+    (row) => holds(macKey, row) && JSON.parse(row.scopes).includes('admin'),
+  )
 
 /** Who a token belongs to, or why it is refused: one answer for unknown, malformed, revoked and expired ones. */
-export function bearerOf(sql: Sql, token: string, now: number): Bearer | Refused {
+export function bearerOf(sql: Sql, macKey: Uint8Array, token: string, now: number): Bearer | Refused {
   const row = looksLikeToken(token)
-    ? one<TokenRow>(
-        sql,
-        'SELECT id, name, scopes, projects, expires, revoked FROM tokens WHERE digest = ?',
-        digest(token),
-      )
+    ? one<TokenRow>(sql, 'SELECT * FROM tokens WHERE digest = ?', digest(token))
     : undefined
-  if (!row || row.revoked !== null || row.expires <= now)
+  if (!row || !holds(macKey, row) || row.revoked !== null || row.expires <= now)
     return refused('unauthorised', 401, 'Invalid or non-existent authentication information.')
   return {
     id: row.id,

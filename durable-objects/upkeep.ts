@@ -3,7 +3,7 @@
 import { freshnessOf, graceMs, setFreshness } from './freshness.ts'
 import { countGarbage, dueCount, garbageList } from './ledger/garbage.ts'
 import { appendJournal } from './ledger/journal.ts'
-import { one, type Sql } from './ledger/sql.ts'
+import { one } from './ledger/sql.ts'
 import { freshnessFrom, NO_FRESHNESS } from './profiles.ts'
 import type { Context } from './publication/context.ts'
 import { type Done, type Refused, refused, type Scope } from './rpc.ts'
@@ -13,8 +13,8 @@ import { type Bearer, bearerOf } from './tokens.ts'
 const ENTRIES_MAX = 1_000
 
 /** Who the token belongs to if it has one of the scopes. */
-export function permitted(sql: Sql, token: string, now: number, scopes: readonly Scope[]): Bearer | Refused {
-  const bearer = bearerOf(sql, token, now)
+export function permitted({ sql, custody, now }: Context, token: string, scopes: readonly Scope[]): Bearer | Refused {
+  const bearer = bearerOf(sql, custody.macKey(), token, now())
   if ('ok' in bearer || scopes.some((scope) => bearer.scopes.includes(scope))) return bearer
   return refused(
     'forbidden',
@@ -28,7 +28,7 @@ export function changeFreshness(ctx: Context, request: FreshnessRequest): Done {
   const { sql } = ctx
   const now = ctx.now()
   return ctx.storage.transactionSync(() => {
-    const bearer = permitted(sql, request.token, now, ['admin'])
+    const bearer = permitted(ctx, request.token, ['admin'])
     if ('ok' in bearer) return bearer
     const freshness = freshnessFrom(request.freshness)
     if (!freshness) return refused('invalid', 400, NO_FRESHNESS)
@@ -42,7 +42,7 @@ export function changeFreshness(ctx: Context, request: FreshnessRequest): Done {
 export function listGarbage(ctx: Context, token: string): GarbageAnswer {
   const { sql } = ctx
   const now = ctx.now()
-  const bearer = permitted(sql, token, now, ['admin', 'audit'])
+  const bearer = permitted(ctx, token, ['admin', 'audit'])
   if ('ok' in bearer) return bearer
   return {
     ok: true,

@@ -46,14 +46,14 @@ const stored = (sql: Sql): Stored | undefined => {
 export async function setWebhook(ctx: Context, { token, webhook }: WebhookRequest): Promise<Done> {
   const { sql } = ctx
   // Asked twice: nobody without the scope makes us seal anything, and the transaction has the last word.
-  const asked = permitted(sql, token, ctx.now(), ['admin'])
+  const asked = permitted(ctx, token, ['admin'])
   if ('ok' in asked) return asked
   const wrong = webhook && complaint(webhook)
   if (wrong) return refused('invalid', 400, wrong)
   const sealed = webhook && (await ctx.custody.seal('webhook', new TextEncoder().encode(webhook.secret)))
   return ctx.storage.transactionSync(() => {
     const now = ctx.now()
-    const bearer = permitted(sql, token, now, ['admin'])
+    const bearer = permitted(ctx, token, ['admin'])
     if ('ok' in bearer) return bearer
     clearNotices(sql)
     if (webhook && sealed) {

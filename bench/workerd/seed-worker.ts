@@ -4,10 +4,11 @@
 //
 //   POST /  {"from": 0, "to": 500, "files": 8}   projects seed-0 … seed-499, eight files and two pages each
 
-import { binOfShard } from '../../durable-objects/accept.ts'
 import { Custody } from '../../durable-objects/custody.ts'
 import type { Env } from '../../durable-objects/env.ts'
+import { binOfShard } from '../../durable-objects/ledger/bins.ts'
 import { insertFile, setFileState } from '../../durable-objects/ledger/files.ts'
+import { pageMac, setLivePage } from '../../durable-objects/ledger/pages.ts'
 import { run } from '../../durable-objects/ledger/sql.ts'
 import { pagePath } from '../../durable-objects/publication/plan.ts'
 import { Publisher as Product } from '../../durable-objects/publisher.ts'
@@ -26,7 +27,7 @@ interface Batch {
 export class Publisher extends Product {
   async seed({ from, to, files }: Batch): Promise<void> {
     const { sql } = this.ctx.storage
-    const macKey = await new Custody(sql, this.env.WRAPPING_SECRET).macKey()
+    const macKey = new Custody(sql, this.env.WRAPPING_SECRET).macKey()
     this.ctx.storage.transactionSync(() => {
       for (let i = from; i < to; i++) {
         const project = `seed-${i}`
@@ -67,14 +68,8 @@ export class Publisher extends Product {
         }
         for (const form of ['json', 'html'] as const) {
           const path = pagePath(shard, project, form)
-          run(
-            sql,
-            'INSERT INTO pages (path, bin, sha256, length) VALUES (?, ?, ?, ?)',
-            path,
-            bin,
-            sha256HexSync(path),
-            3_000,
-          )
+          const page = { path, bin, sha256: sha256HexSync(path), length: 3_000 }
+          setLivePage(sql, page, null, pageMac(macKey, page))
         }
       }
     })

@@ -1,9 +1,6 @@
 // Accepted files: one row each, with a MAC made when the file was accepted (or its yank changed). A row whose MAC does
 // not hold was written by somebody else; it is never signed, and the plan puts it into quarantine by name.
-import { hmac } from '@noble/hashes/hmac.js'
-import { sha256 } from '@noble/hashes/sha2.js'
-import { utf8ToBytes } from '@noble/hashes/utils.js'
-import { timingSafeEqual } from '../../tuf/digest.ts'
+import { macHolds, macOf } from './mac.ts'
 import { all, one, run, type Sql } from './sql.ts'
 
 export type FileState = 'staged' | 'live' | 'deleted' | 'quarantined'
@@ -34,29 +31,27 @@ export interface FileRow extends FileFacts, Record<string, string | number | nul
   mac: ArrayBuffer
 }
 
-/** Lengths before values: no two different rows give the same message. */
-export function fileMac(key: Uint8Array, file: FileFacts): Uint8Array {
-  const parts = [
-    file.project,
-    file.filename,
-    file.bin,
-    file.sha256,
-    file.size,
-    file.n,
-    file.version,
-    file.release,
-    file.filetype,
-    file.uploaded,
-    file.requires_python,
-    file.metadata_sha256,
-    file.metadata_size,
-    file.yanked,
-  ].map((value) => (value === null ? '-' : `${String(value).length}:${value}`))
-  return hmac(sha256, key, utf8ToBytes(parts.join('|')))
-}
+export const fileMac = (key: Uint8Array, file: FileFacts): Uint8Array => macOf(key, partsOf(file))
 
-export const macHolds = (key: Uint8Array, row: FileRow): boolean =>
-  timingSafeEqual(fileMac(key, row), new Uint8Array(row.mac))
+/** False for a row that somebody else wrote. */
+export const fileMacHolds = (key: Uint8Array, row: FileRow): boolean => macHolds(key, partsOf(row), row.mac)
+
+const partsOf = (file: FileFacts) => [
+  file.project,
+  file.filename,
+  file.bin,
+  file.sha256,
+  file.size,
+  file.n,
+  file.version,
+  file.release,
+  file.filetype,
+  file.uploaded,
+  file.requires_python,
+  file.metadata_sha256,
+  file.metadata_size,
+  file.yanked,
+]
 
 export const findFile = (sql: Sql, project: string, filename: string): FileRow | undefined =>
   one<FileRow>(sql, 'SELECT * FROM files WHERE project = ? AND filename = ?', project, filename)

@@ -1,5 +1,6 @@
 // Keys to delete and the time before which they must stay. Nothing ever lists the bucket: what is not written here, or
 // referenced from the live tables, was never put by this ledger.
+import { macHolds, macOf } from './mac.ts'
 import { all, one, run, type Sql } from './sql.ts'
 
 export type GarbageKind = 'metadata' | 'page' | 'blob'
@@ -53,8 +54,17 @@ export function countGarbage(sql: Sql): Record<GarbageKind, number> {
 }
 
 /** True while a page that was live once is still kept for clients that began with an older timestamp. */
-export const isRetainedPage = (sql: Sql, key: string): boolean =>
-  one(sql, "SELECT 1 AS x FROM garbage WHERE key = ? AND kind = 'page' AND reason = 'replaced'", key) !== undefined
+export function isRetainedPage(sql: Sql, macKey: Uint8Array, key: string): boolean {
+  const query = "SELECT mac FROM garbage WHERE key = ? AND kind = 'page' AND reason = 'replaced'"
+  const row = one<{ mac: ArrayBuffer | null }>(sql, query, key)
+  return row !== undefined && macHolds(macKey, [key], row.mac, 'garbage')
+}
+
+/** A page that was live until now: it is kept, and shown to whoever is still reading it. */
+export function retirePage(sql: Sql, macKey: Uint8Array, key: string, notBefore: number): void {
+  addGarbage(sql, key, notBefore, 'page', 'replaced')
+  run(sql, 'UPDATE garbage SET mac = ? WHERE key = ?', macOf(macKey, [key], 'garbage'), key)
+}
 
 export function removeGarbage(sql: Sql, keys: string[]): void {
   for (const key of keys) run(sql, 'DELETE FROM garbage WHERE key = ?', key)

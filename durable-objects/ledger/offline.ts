@@ -1,5 +1,6 @@
 // Metadata that people signed, byte for byte as accepted. Roots are kept for ever: clients walk the whole chain.
-import { all, one, run, type Sql } from './sql.ts'
+import { macHolds, macOf } from './mac.ts'
+import { all, run, type Sql } from './sql.ts'
 
 export interface OfflineRow {
   version: number
@@ -7,28 +8,27 @@ export interface OfflineRow {
   bytes: Uint8Array
 }
 
-type Row = { version: number; sha256: string; bytes: ArrayBuffer }
-const read = (row: Row): OfflineRow => ({ ...row, bytes: new Uint8Array(row.bytes) })
+type Row = { version: number; sha256: string; bytes: ArrayBuffer; mac: ArrayBuffer | null }
 
-export function insertOffline(sql: Sql, role: string, row: OfflineRow): void {
+const partsOf = (role: string, { version, sha256 }: Pick<OfflineRow, 'version' | 'sha256'>) => [role, version, sha256]
+
+export function insertOffline(sql: Sql, macKey: Uint8Array, role: string, row: OfflineRow): void {
   run(
     sql,
-    'INSERT INTO offline (role, version, sha256, bytes) VALUES (?, ?, ?, ?)',
+    'INSERT INTO offline (role, version, sha256, bytes, mac) VALUES (?, ?, ?, ?, ?)',
     role,
     row.version,
     row.sha256,
     row.bytes,
+    macOf(macKey, partsOf(role, row), 'offline'),
   )
 }
 
-export function newestOffline(sql: Sql, role: string): OfflineRow | undefined {
-  const row = one<Row>(
-    sql,
-    'SELECT version, sha256, bytes FROM offline WHERE role = ? ORDER BY version DESC LIMIT 1',
-    role,
-  )
-  return row && read(row)
-}
+export const newestOffline = (sql: Sql, macKey: Uint8Array, role: string): OfflineRow | undefined =>
+  offlineVersions(sql, macKey, role).at(-1)
 
-export const offlineVersions = (sql: Sql, role: string): OfflineRow[] =>
-  all<Row>(sql, 'SELECT version, sha256, bytes FROM offline WHERE role = ? ORDER BY version', role).map(read)
+/** Oldest first. The face trusts the roots named here, so a row that was not accepted from people is not among them. */
+export const offlineVersions = (sql: Sql, macKey: Uint8Array, role: string): OfflineRow[] =>
+  all<Row>(sql, 'SELECT version, sha256, bytes, mac FROM offline WHERE role = ? ORDER BY version', role)
+    .filter((row) => macHolds(macKey, partsOf(role, row), row.mac, 'offline'))
+    .map(({ version, sha256, bytes }) => ({ version, sha256, bytes: new Uint8Array(bytes) }))

@@ -29,9 +29,14 @@ export interface StoredObject {
   expires: number | null
   sha256: string
   bytes: Uint8Array
+  /** Of a page: the MAC its row will have once it is live. */
+  mac?: Uint8Array
 }
 
-type ObjectHead = Omit<StoredObject, 'bytes'> & { length: number } & Record<string, string | number | null>
+type ObjectHead = Omit<StoredObject, 'bytes' | 'mac'> & { length: number; mac: ArrayBuffer | null } & Record<
+    string,
+    string | number | null | ArrayBuffer
+  >
 
 export const openPublication = (sql: Sql): Publication | undefined =>
   one<Publication>(sql, "SELECT * FROM publications WHERE state = 'open'")
@@ -53,8 +58,8 @@ export function insertObject(sql: Sql, publication: number, object: StoredObject
   for (let chunk = 0, at = 0; at === 0 || at < object.bytes.length; chunk++, at += CHUNK_BYTES_MAX)
     run(
       sql,
-      `INSERT INTO objects (publication, key, chunk, kind, name, bin, version, expires, sha256, length, bytes)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO objects (publication, key, chunk, kind, name, bin, version, expires, sha256, length, bytes, mac)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       publication,
       object.key,
       chunk,
@@ -66,6 +71,7 @@ export function insertObject(sql: Sql, publication: number, object: StoredObject
       object.sha256,
       object.bytes.length,
       object.bytes.slice(at, at + CHUNK_BYTES_MAX),
+      object.mac ?? null,
     )
 }
 
@@ -73,7 +79,7 @@ export function insertObject(sql: Sql, publication: number, object: StoredObject
 export const objectsOf = (sql: Sql, publication: number): ObjectHead[] =>
   all<ObjectHead>(
     sql,
-    `SELECT key, kind, name, bin, version, expires, sha256, length FROM objects
+    `SELECT key, kind, name, bin, version, expires, sha256, length, mac FROM objects
      WHERE publication = ? AND chunk = 0 ORDER BY kind DESC, name = 'snapshot', name`,
     publication,
   )

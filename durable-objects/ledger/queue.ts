@@ -1,5 +1,6 @@
 // What still has to be published: one row a change, in the order of acceptance. A row without a publication waits;
 // one with a publication is part of it and goes when it is live, or waits again when it is superseded.
+import { binOfProject } from './bins.ts'
 import { all, one, run, type Sql } from './sql.ts'
 
 export function enqueue(sql: Sql, project: string, filename: string): number {
@@ -20,12 +21,12 @@ export const queueHolds = (sql: Sql, limit: number): boolean =>
 
 /** Projects with a waiting change, oldest change first. */
 export const waitingProjects = (sql: Sql, limit: number): { project: string; bin: string; seq: number }[] =>
-  all(
+  all<{ project: string; seq: number }>(
     sql,
-    `SELECT q.project AS project, p.bin AS bin, max(q.seq) AS seq FROM queue q JOIN projects p ON p.name = q.project
-     WHERE q.publication IS NULL GROUP BY q.project ORDER BY min(q.seq) LIMIT ?`,
+    `SELECT project, max(seq) AS seq FROM queue
+     WHERE publication IS NULL GROUP BY project ORDER BY min(seq) LIMIT ?`,
     limit,
-  )
+  ).map((row) => ({ ...row, bin: binOfProject(row.project) }))
 
 /** Projects with a waiting change and no file that is live. */
 export const waitingNewProjects = (sql: Sql): string[] =>

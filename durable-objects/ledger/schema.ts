@@ -8,10 +8,12 @@
 // - A file is staged (accepted, not yet in a live publication), live, deleted or quarantined. Its queue row without a
 //   publication is waiting; with one it shares that publication's fate.
 // - A blob is begun, stored, referenced, condemned or gone; (sha256, n) is never given out twice.
+// - Rows of files, pages, retired pages, tokens and offline carry a MAC under a key that is in no table (mac.ts); one that
+//   does not hold is as good as absent.
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
-const VERSION = 3
+const VERSION = 4
 
 const TABLES = `
 CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -22,7 +24,7 @@ CREATE TABLE online_keys (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE offline (
-  role TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, bytes BLOB NOT NULL,
+  role TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, bytes BLOB NOT NULL, mac BLOB,
   PRIMARY KEY (role, version)
 ) STRICT, WITHOUT ROWID;
 
@@ -48,7 +50,8 @@ CREATE INDEX files_by_bin ON files (bin);
 CREATE INDEX files_staged ON files (bin) WHERE state = 'staged';
 
 CREATE TABLE pages (
-  path TEXT PRIMARY KEY, bin TEXT NOT NULL, sha256 TEXT NOT NULL, length INTEGER NOT NULL, publication INTEGER
+  path TEXT PRIMARY KEY, bin TEXT NOT NULL, sha256 TEXT NOT NULL, length INTEGER NOT NULL, publication INTEGER,
+  mac BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pages_by_bin ON pages (bin);
 
@@ -72,7 +75,7 @@ CREATE INDEX publications_open ON publications (id) WHERE state = 'open';
 CREATE TABLE objects (
   publication INTEGER NOT NULL, key TEXT NOT NULL, chunk INTEGER NOT NULL,
   kind TEXT NOT NULL, name TEXT NOT NULL, bin TEXT,
-  version INTEGER, expires INTEGER, sha256 TEXT NOT NULL, length INTEGER NOT NULL, bytes BLOB NOT NULL,
+  version INTEGER, expires INTEGER, sha256 TEXT NOT NULL, length INTEGER NOT NULL, bytes BLOB NOT NULL, mac BLOB,
   PRIMARY KEY (publication, key, chunk)
 ) STRICT, WITHOUT ROWID;
 
@@ -82,7 +85,7 @@ CREATE TABLE timestamps (
 ) STRICT;
 
 CREATE TABLE garbage (
-  key TEXT PRIMARY KEY, not_before INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL
+  key TEXT PRIMARY KEY, not_before INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, mac BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX garbage_by_time ON garbage (not_before);
 
@@ -94,7 +97,7 @@ CREATE INDEX notices_by_time ON notices (next_at) WHERE next_at IS NOT NULL;
 
 CREATE TABLE tokens (
   id TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, name TEXT NOT NULL, scopes TEXT NOT NULL, projects TEXT,
-  created INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER
+  created INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER, mac BLOB
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE journal (
@@ -102,23 +105,7 @@ CREATE TABLE journal (
 ) STRICT;
 `
 
-/** What turns the tables of version N into those of N + 1, by N. */
-const STEPS: Readonly<Record<number, string>> = {
-  // The bytes that version 1 dropped come back as their roles are signed again.
-  1: `ALTER TABLE roles ADD COLUMN publication INTEGER;
-      ALTER TABLE pages ADD COLUMN publication INTEGER;
-      CREATE INDEX IF NOT EXISTS files_staged ON files (bin) WHERE state = 'staged';`,
-  2: `CREATE TABLE notices (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL,
-        attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER
-      ) STRICT;
-      CREATE INDEX notices_by_time ON notices (next_at) WHERE next_at IS NOT NULL;`,
-}
-
-/**
- * Makes the tables on first use, or brings those of an older release up to date. Bounded work, no I/O beyond the object's
- * own database, so the constructor may call it.
- */
+/** Makes the tables on first use. Bounded work, no I/O beyond the object's own database, so the constructor may call it. */
 export function createTables(sql: Sql): void {
   const known = sql.exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'facts'").toArray()
   if (known.length === 0) {
@@ -127,12 +114,12 @@ export function createTables(sql: Sql): void {
     return
   }
   const [row] = sql.exec<{ value: number }>("SELECT value FROM facts WHERE name = 'schema'").toArray()
-  let version = row?.value ?? 0
-  for (let step = STEPS[version]; step !== undefined; step = STEPS[version]) {
-    sql.exec(step)
-    version++
-    sql.exec("UPDATE facts SET value = ? WHERE name = 'schema'", version)
-  }
-  if (version !== VERSION)
+  const version = row?.value ?? 0
+  // Rows without a MAC cannot be told from a stranger's, so nothing is made of them.
+  if (version < VERSION)
+    throw new Error(
+      `The ledger has schema ${version}, from before the first release, and cannot be read: begin with a new state folder.`,
+    )
+  if (version > VERSION)
     throw new Error(`The ledger has schema ${version}, this release knows ${VERSION}: deploy the newer release again.`)
 }

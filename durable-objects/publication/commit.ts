@@ -4,6 +4,7 @@
 import { setFact } from '../ledger/facts.ts'
 import { setFileState } from '../ledger/files.ts'
 import { appendJournal } from '../ledger/journal.ts'
+import { dropPage, pageMac } from '../ledger/pages.ts'
 import { insertObject, insertPublication, openPublication, type Publication } from '../ledger/publications.ts'
 import { assignToPublication, enqueue, waitingNewProjects } from '../ledger/queue.ts'
 import { burnVersion } from '../ledger/roles.ts'
@@ -14,15 +15,18 @@ import type { SignedPublication } from './sign.ts'
 export function commitPublication(ctx: Context, plan: Plan, signed: SignedPublication): Publication {
   const { sql } = ctx
   const now = ctx.now()
+  const macKey = ctx.custody.macKey()
   return ctx.storage.transactionSync(() => {
     if (openPublication(sql)) throw new Error('A publication is open already: two flights ran at once.')
     const id = insertPublication(sql, signed.snapshot, now, signed.halfLife)
     for (const object of signed.objects) {
-      insertObject(sql, id, object)
+      const { kind, name, bin, sha256, bytes } = object
+      const page = { path: name, bin: bin ?? '', sha256, length: bytes.length }
+      insertObject(sql, id, kind === 'page' ? { ...object, mac: pageMac(macKey, page) } : object)
       if (object.kind !== 'metadata') continue
       burnVersion(sql, object.name, object.version!)
-      const { name: role, version, sha256 } = object
-      appendJournal(sql, now, { event: 'signed', role, version, sha256, publication: id })
+      const { version } = object
+      appendJournal(sql, now, { event: 'signed', role: name, version, sha256, publication: id })
     }
     for (const { project, seq } of plan.projects) assignToPublication(sql, project, seq, id)
     for (const { project, filename, reason } of plan.quarantine) {
@@ -31,6 +35,8 @@ export function commitPublication(ctx: Context, plan: Plan, signed: SignedPublic
       // Its page must lose it too; the page was rendered without it only if its project was planned.
       if (!plan.projects.some((planned) => planned.project === project)) enqueue(sql, project, filename)
     }
+    for (const path of plan.strangers)
+      if (dropPage(sql, path) > 0) appendJournal(sql, now, { event: 'page-dropped', path })
     if (plan.list) {
       // What was staged during the signing, or was too much for this plan, is not in the list yet.
       const listed = new Set(plan.projects.map(({ project }) => project))

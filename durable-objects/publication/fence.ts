@@ -68,7 +68,7 @@ export async function inspectTimestamp(ctx: Context): Promise<Found> {
       )
     return foreign(`version ${version}, older than the live ${live}`)
   }
-  const root = parseRoot(newestOffline(sql, 'root')!.bytes).signed
+  const root = parseRoot(newestOffline(sql, ctx.custody.macKey(), 'root')!.bytes).signed
   const named = root.roles.timestamp.keyids
     .filter((keyid) => keyid !== own.keyid && root.keys.has(keyid))
     .map((keyid) => ({ keyid, key: root.keys.get(keyid)! }))

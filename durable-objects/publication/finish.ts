@@ -4,8 +4,9 @@ import { metadataKey, pageKey } from '../../tuf/layout.ts'
 import { freshnessOf, graceMs } from '../freshness.ts'
 import { clearFact, setFact } from '../ledger/facts.ts'
 import { findFile, setFileState } from '../ledger/files.ts'
-import { addGarbage } from '../ledger/garbage.ts'
+import { addGarbage, retirePage } from '../ledger/garbage.ts'
 import { appendJournal } from '../ledger/journal.ts'
+import { findPage, pageMacHolds, setLivePage } from '../ledger/pages.ts'
 import { dropObject, endPublication, findPublication, objectsOf } from '../ledger/publications.ts'
 import { changesOf, dropChanges, returnChanges } from '../ledger/queue.ts'
 import { liveRole, setLiveRole } from '../ledger/roles.ts'
@@ -16,6 +17,7 @@ import type { Context } from './context.ts'
 /** Queue rows that are live now; their uploaders can be answered. */
 export function finishFlip(ctx: Context, row: TimestampRow, etag: string): number[] {
   const { sql, place } = ctx
+  const macKey = ctx.custody.macKey()
   const now = ctx.now()
   return ctx.storage.transactionSync(() => {
     setFact(sql, 'pointerEtag', etag)
@@ -53,28 +55,18 @@ export function finishFlip(ctx: Context, row: TimestampRow, etag: string): numbe
         })
         continue
       }
-      const old = one<{ sha256: string; publication: number | null }>(
-        sql,
-        'SELECT sha256, publication FROM pages WHERE path = ?',
-        object.name,
-      )
+      const old = findPage(sql, object.name)
       if (old) {
         const key = pageKey(place, object.name, old.sha256)
-        if (key !== object.key) addGarbage(sql, key, notBefore, 'page', 'replaced')
+        if (key !== object.key && pageMacHolds(macKey, old)) retirePage(sql, macKey, key, notBefore)
         dropObject(sql, old.publication, key)
       }
       // A page that went back to bytes it once had is no garbage any more.
       run(sql, 'DELETE FROM garbage WHERE key = ?', object.key)
-      run(
-        sql,
-        `INSERT INTO pages (path, bin, sha256, length, publication) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (path) DO UPDATE SET sha256 = ?3, length = ?4, publication = ?5`,
-        object.name,
-        object.bin!,
-        object.sha256,
-        object.length,
-        publication.id,
-      )
+      const { name: path, sha256: digest, length, mac } = object
+      const page = { path, bin: object.bin!, sha256: digest, length }
+      // The MAC of the commit: a row that was changed since then gets none that holds.
+      setLivePage(sql, page, publication.id, mac && new Uint8Array(mac))
     }
     const changes = changesOf(sql, publication.id)
     for (const { project, filename } of changes)

@@ -11,9 +11,12 @@ import {
   renderProjectJson,
 } from '../../pypi/simple.ts'
 import { shardOf } from '../../tuf/bins.ts'
+import { sha256HexSync } from '../../tuf/digest.ts'
 import { dueRoles, freshnessOf, listDue } from '../freshness.ts'
-import { type FileRow, filesOfBin, macHolds } from '../ledger/files.ts'
+import { type FileRow, fileMacHolds, filesOfBin, filesOfProject } from '../ledger/files.ts'
 import { type OfflineRow, offlineVersions } from '../ledger/offline.ts'
+import { findPage, type PageRow, pageMacHolds, pagesOfBin } from '../ledger/pages.ts'
+import { objectBytes } from '../ledger/publications.ts'
 import { waitingCount, waitingProjects } from '../ledger/queue.ts'
 import { highestVersion, liveRole } from '../ledger/roles.ts'
 import { all, one, type Sql } from '../ledger/sql.ts'
@@ -57,17 +60,13 @@ export interface Plan {
   /** Whether the project list is among the pages. */
   list: boolean
   quarantine: { project: string; filename: string; reason: string }[]
+  /** Rows of pages that somebody else wrote, and that no project of ours could have. */
+  strangers: string[]
   /** What people signed and the bucket does not have yet. */
   offline: ({ role: string } & OfflineRow)[]
 }
 
 const OFFLINE_ROLES = ['root', 'targets', 'bins']
-
-interface PageRow extends Record<string, string | number> {
-  path: string
-  sha256: string
-  length: number
-}
 
 export const filePath = (shard: string, project: string, filename: string): string =>
   `files/${shard}/${project}/${filename}`
@@ -88,7 +87,12 @@ export function makePlan(sql: Sql, macKey: Uint8Array, now: number): Plan {
   const dueBins = due.filter((role) => role !== 'snapshot' && role !== 'index').slice(0, DUE_BINS_MAX)
   // All bins exist, even empty, before the delegator that names them is readable.
   const { waiting, bins } = affordable(sql, waitingProjects(sql, PROJECTS_MAX), first ? unpublishedBins(sql) : dueBins)
-  const list = first || listDue(sql, now)
+  const index = pagesOfBin(sql, 'index')
+  const list =
+    first || listDue(sql, now) || (due.includes('index') && !index.every((page) => pageMacHolds(macKey, page)))
+  const { pages, spoilt, strangers } = livePages(sql, macKey, bins)
+  // A page whose row does not hold is not signed again but rendered again, in this very publication.
+  for (const row of spoilt) if (!waiting.some(({ project }) => project === row.project)) waiting.push(row)
   const plan: Plan = {
     snapshot: nextVersion(sql, 'snapshot'),
     projects: waiting.map(({ project, seq }) => ({ project, seq })),
@@ -96,17 +100,43 @@ export function makePlan(sql: Sql, macKey: Uint8Array, now: number): Plan {
     bins: new Map(),
     list,
     quarantine: [],
-    offline: first ? OFFLINE_ROLES.flatMap((role) => offlineVersions(sql, role).map((row) => ({ role, ...row }))) : [],
+    strangers,
+    offline: first
+      ? OFFLINE_ROLES.flatMap((role) => offlineVersions(sql, macKey, role).map((row) => ({ role, ...row })))
+      : [],
   }
   const planned = new Map<string, FileRow[]>(waiting.map((row) => [row.project, []]))
-  for (const bin of bins) plan.bins.set(bin, binTargets(sql, macKey, bin, planned, plan.quarantine))
-  for (const { project, bin } of waiting)
-    plan.pages.push(...projectPages(sql, project, bin, planned.get(project)!, plan.snapshot))
+  for (const bin of bins) plan.bins.set(bin, binTargets(sql, macKey, bin, pages.get(bin)!, planned, plan.quarantine))
+  for (const { project, bin } of waiting) {
+    const rows = planned.get(project)!
+    // A project none of whose files holds, and that had no page, is none.
+    if (rows.length === 0 && !pages.get(bin)!.some((page) => page.path === pagePath(shardOf(project), project, 'json')))
+      planned.delete(project)
+    else plan.pages.push(...projectPages(project, bin, rows, plan.snapshot))
+  }
   if (list) {
     plan.bins.set('index', [])
-    plan.pages.push(...listPages(sql, new Set(planned.keys()), plan.snapshot))
-  } else if (due.includes('index')) plan.bins.set('index', pagesOfBin(sql, 'index'))
+    plan.pages.push(...listPages(sql, macKey, new Set(planned.keys()), plan.snapshot))
+  } else if (due.includes('index')) plan.bins.set('index', index.map(targetOf))
   return plan
+}
+
+/** The live pages of the planned bins whose MAC holds; the projects of those whose MAC does not; and what is nobody's. */
+function livePages(sql: Sql, macKey: Uint8Array, bins: Set<string>) {
+  const pages = new Map<string, PageRow[]>()
+  const spoilt: Waiting[] = []
+  const strangers: string[] = []
+  for (const bin of bins) {
+    const held: PageRow[] = []
+    for (const page of pagesOfBin(sql, bin)) {
+      const project = /^simple\/[^/]+\/([^/]+)\//.exec(page.path)?.[1]
+      if (pageMacHolds(macKey, page)) held.push(page)
+      else if (project !== undefined && hasFiles(sql, macKey, project)) spoilt.push({ project, bin, seq: 0 })
+      else strangers.push(page.path)
+    }
+    pages.set(bin, held)
+  }
+  return { pages, spoilt, strangers }
 }
 
 interface Waiting {
@@ -158,42 +188,40 @@ function binTargets(
   sql: Sql,
   macKey: Uint8Array,
   bin: string,
+  pages: PageRow[],
   planned: Map<string, FileRow[]>,
   quarantine: Plan['quarantine'],
 ): Target[] {
   const targets: Target[] = []
-  const shards = new Map<string, string>()
-  for (const row of all<{ name: string; shard: string }>(sql, 'SELECT name, shard FROM projects WHERE bin = ?', bin))
-    shards.set(row.name, row.shard)
   for (const row of filesOfBin(sql, bin)) {
     const inPlan = planned.get(row.project)
     if (row.state === 'staged' && !inPlan) continue
-    const shard = shards.get(row.project)
-    if (shard === undefined || !macHolds(macKey, row)) {
+    if (!fileMacHolds(macKey, row)) {
       const reason = 'The accepted row does not match its MAC: it was changed outside the ledger.'
       quarantine.push({ project: row.project, filename: row.filename, reason })
       continue
     }
     inPlan?.push(row)
-    const target: Target = { path: filePath(shard, row.project, row.filename), length: row.size, sha256: row.sha256 }
+    const target: Target = {
+      path: filePath(shardOf(row.project), row.project, row.filename),
+      length: row.size,
+      sha256: row.sha256,
+    }
     if (row.n !== 1) target.n = row.n
     targets.push(target)
   }
   const rendered = new Set<string>()
   for (const project of planned.keys()) {
-    const shard = shards.get(project)
-    if (shard === undefined) continue
-    for (const form of ['json', 'html'] as const) rendered.add(pagePath(shard, project, form))
+    for (const form of ['json', 'html'] as const) rendered.add(pagePath(shardOf(project), project, form))
   }
-  for (const page of pagesOfBin(sql, bin)) if (!rendered.has(page.path)) targets.push(page)
+  for (const page of pages) if (!rendered.has(page.path)) targets.push(targetOf(page))
   return targets
 }
 
-const pagesOfBin = (sql: Sql, bin: string): Target[] =>
-  all<PageRow>(sql, 'SELECT path, sha256, length FROM pages WHERE bin = ?', bin)
+const targetOf = ({ path, sha256, length }: PageRow): Target => ({ path, sha256, length })
 
-function projectPages(sql: Sql, project: string, bin: string, rows: FileRow[], serial: number): PlannedPage[] {
-  const shard = one<{ shard: string }>(sql, 'SELECT shard FROM projects WHERE name = ?', project)!.shard
+function projectPages(project: string, bin: string, rows: FileRow[], serial: number): PlannedPage[] {
+  const shard = shardOf(project)
   const files: PageFile[] = rows.map((row) => ({
     filename: row.filename,
     sha256: row.sha256,
@@ -210,17 +238,34 @@ function projectPages(sql: Sql, project: string, bin: string, rows: FileRow[], s
   ]
 }
 
-function listPages(sql: Sql, planned: Set<string>, serial: number): PlannedPage[] {
+function listPages(sql: Sql, macKey: Uint8Array, planned: Set<string>, serial: number): PlannedPage[] {
   const names = all<{ name: string }>(
     sql,
     "SELECT name FROM projects WHERE EXISTS (SELECT 1 FROM files WHERE project = name AND state = 'live')",
   ).map((row) => row.name)
-  const projects = [...new Set([...names, ...planned])].sort()
+  // The names of the list that is live were looked at before; of the others the files decide.
+  const listed = namesOnList(sql, macKey)
+  const proven = names.filter((name) => listed.has(name) || hasFiles(sql, macKey, name))
+  const projects = [...new Set([...proven, ...planned])].sort()
   return [
     { path: listPath('json'), bin: 'index', text: renderListJson(projects, serial) },
     { path: listPath('html'), bin: 'index', text: renderListHtml(projects, serial) },
   ]
 }
+
+function namesOnList(sql: Sql, macKey: Uint8Array): Set<string> {
+  const page = findPage(sql, listPath('json'))
+  if (!page || page.publication === null || !pageMacHolds(macKey, page)) return new Set()
+  const query = 'SELECT key FROM objects WHERE publication = ? AND name = ? AND chunk = 0'
+  const object = one<{ key: string }>(sql, query, page.publication, page.path)
+  const bytes = object && objectBytes(sql, page.publication, object.key)
+  if (!bytes || sha256HexSync(bytes) !== page.sha256) return new Set()
+  const { projects } = JSON.parse(new TextDecoder().decode(bytes)) as { projects: { name: string }[] }
+  return new Set(projects.map(({ name }) => name))
+}
+
+const hasFiles = (sql: Sql, macKey: Uint8Array, project: string): boolean =>
+  filesOfProject(sql, project).some((row) => fileMacHolds(macKey, row))
 
 /** Next number of a role: one above everything ever signed under its name. */
 export const nextVersion = (sql: Sql, role: string): number => highestVersion(sql, role) + 1

@@ -1,0 +1,20 @@
+// What tells a row of this ledger from one that somebody else wrote: an HMAC under a key that is derived from the wrapping
+// secret and is in no table. Rows whose content decides what is signed, or who may have something signed, carry one; it
+// does not hold for another row, table or repository. (It cannot tell an old row that comes back: the fence does that.)
+import { hmac } from '@noble/hashes/hmac.js'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { utf8ToBytes } from '@noble/hashes/utils.js'
+import { timingSafeEqual } from '../../tuf/digest.ts'
+
+type Part = string | number | null
+/** Tables whose rows carry a MAC; those of `files` are older and name no table. */
+type Table = 'pages' | 'tokens' | 'offline' | 'garbage'
+
+/** Lengths before values: no two different lists give the same message. */
+export function macOf(key: Uint8Array, parts: readonly Part[], table?: Table): Uint8Array {
+  const texts = parts.map((value) => (value === null ? '-' : `${String(value).length}:${value}`))
+  return hmac(sha256, key, utf8ToBytes([...(table ? [table] : []), ...texts].join('|')))
+}
+
+export const macHolds = (key: Uint8Array, parts: readonly Part[], mac: ArrayBuffer | null, table?: Table): boolean =>
+  mac !== null && timingSafeEqual(macOf(key, parts, table), new Uint8Array(mac))
