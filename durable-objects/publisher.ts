@@ -176,6 +176,13 @@ export class Publisher extends DurableObject<Env> {
       length: bytes.length,
     }))
     const development = getFact(sql, 'development') === 1
+    // Not one holds: the secret is another, and the next pass says so in its halt.
+    if (roots.length === 0)
+      return refused(
+        'unavailable',
+        503,
+        'No root in the ledger can be read with this WRAPPING_SECRET. Put the old one back.',
+      )
     return { ok: true, epoch: this.#ctx().place.epoch, roots, timestamp: live.version, development }
   }
 
