@@ -45,7 +45,7 @@ export function begin(ctx: Context, request: BeginRequest): BeginAnswer {
   if (bad) return bad
   const { sql } = ctx
   const { project, filename, sha256, token } = request
-  const bearer = authoriseUpload(sql, ctx.custody.macKey(), token, project, ctx.now())
+  const bearer = authoriseUpload(ctx, token, project)
   if ('ok' in bearer) return bearer
   const known = findFile(sql, project, filename)
   if (known) return answerKnown(sql, known, sha256)
@@ -63,7 +63,7 @@ export function acceptedBefore(ctx: Context, request: BeginRequest): Accepted {
   if (bad) return bad
   const { sql } = ctx
   const { project, filename, sha256, token } = request
-  const bearer = authoriseUpload(sql, ctx.custody.macKey(), token, project, ctx.now())
+  const bearer = authoriseUpload(ctx, token, project)
   if ('ok' in bearer) return bearer
   const known = findFile(sql, project, filename)
   if (!known) return refused('unavailable', 503, `${filename} is no longer stored; upload the file again.`)
@@ -71,14 +71,14 @@ export function acceptedBefore(ctx: Context, request: BeginRequest): Accepted {
   return answer.ok ? { ok: true, ...waitingFor(sql, project, filename) } : answer
 }
 
-export function stage(ctx: Context, macKey: Uint8Array, request: StageRequest): Accepted {
+export function stage(ctx: Context, request: StageRequest): Accepted {
   const bad = malformed(request) ?? malformedStage(request)
   if (bad) return bad
   const { sql } = ctx
   const now = ctx.now()
   const { project, filename, sha256, size, n, version, release, filetype } = request
   return ctx.storage.transactionSync(() => {
-    const bearer = authoriseUpload(sql, macKey, request.token, project, now)
+    const bearer = authoriseUpload(ctx, request.token, project)
     if ('ok' in bearer) return bearer
     const known = findFile(sql, project, filename)
     if (known) {
@@ -123,7 +123,7 @@ export function stage(ctx: Context, macKey: Uint8Array, request: StageRequest): 
       bearer.id,
     )
     if (created > 0) setFact(sql, 'listDirty', 1)
-    insertFile(sql, macKey, {
+    insertFile(sql, ctx.custody.macKey(), {
       project,
       filename,
       bin,
@@ -146,12 +146,12 @@ export function stage(ctx: Context, macKey: Uint8Array, request: StageRequest): 
 }
 
 /** PEP 592: the page changes, the file stays signed and downloadable. */
-export function yank(ctx: Context, macKey: Uint8Array, request: YankRequest): Accepted {
+export function yank(ctx: Context, request: YankRequest): Accepted {
   const { sql } = ctx
   const now = ctx.now()
   const { project, filename, yanked } = request
   return ctx.storage.transactionSync(() => {
-    const bearer = bearerOf(sql, macKey, request.token, now)
+    const bearer = bearerOf(sql, ctx.custody.macKey(), request.token, now)
     if ('ok' in bearer) return bearer
     if (!mayTouch(bearer, 'yank', project))
       return refused('forbidden', 403, `The given token isn't allowed to yank files of project '${project}'.`)
@@ -162,14 +162,14 @@ export function yank(ctx: Context, macKey: Uint8Array, request: YankRequest): Ac
       return refused('invalid', 400, 'A yank reason is one line of at most 500 characters.')
     const value = yanked === false ? null : yanked === true ? '' : yanked
     if (row.yanked === value) return { ok: true, ...waitingFor(sql, project, filename) }
-    setYanked(sql, macKey, row, value)
+    setYanked(sql, ctx.custody.macKey(), row, value)
     appendJournal(sql, now, { event: 'yank', project, filename, yanked: value, token: bearer.id })
     return { ok: true, seq: enqueue(sql, project, filename) }
   })
 }
 
-function authoriseUpload(sql: Sql, macKey: Uint8Array, token: string, project: string, now: number): Bearer | Refused {
-  const bearer = bearerOf(sql, macKey, token, now)
+function authoriseUpload({ sql, custody, now }: Context, token: string, project: string): Bearer | Refused {
+  const bearer = bearerOf(sql, custody.macKey(), token, now())
   if ('ok' in bearer) return bearer
   if (!mayTouch(bearer, 'upload', project))
     return refused('forbidden', 403, `The given token isn't allowed to upload to project '${project}'.`)

@@ -4,27 +4,28 @@
 import { getFact } from './ledger/facts.ts'
 import type { Context } from './publication/context.ts'
 import { type Refused, refused, type Scope } from './rpc.ts'
-import { bearerOf } from './tokens.ts'
+import { type Bearer, bearerOf } from './tokens.ts'
 
 /** A token, or the proof that the caller knows the bootstrap secret, with what the bucket showed at that moment. */
 export type Caller = string | { bootstrap: true; bucketLost: boolean }
 
-/** The id to be written into the journal, or why the call is refused. `scopes`: any of them suffices. */
-export function operatorOf(
-  { sql, custody, now }: Context,
-  caller: Caller,
-  scopes: readonly Scope[],
-): { id: string } | Refused {
-  if (typeof caller !== 'string') {
-    if (caller.bucketLost || getFact(sql, 'state') !== 'live') return { id: 'bootstrap' }
-    return refused('forbidden', 403, 'Ledger and bucket are both there: use an admin token, not the bootstrap secret.')
-  }
-  const bearer = bearerOf(sql, custody.macKey(), caller, now())
-  if ('ok' in bearer) return bearer
-  if (scopes.some((scope) => bearer.scopes.includes(scope))) return { id: bearer.id }
+/** Who the token belongs to if it has one of the scopes. */
+export function permitted({ sql, custody, now }: Context, token: string, scopes: readonly Scope[]): Bearer | Refused {
+  const bearer = bearerOf(sql, custody.macKey(), token, now())
+  if ('ok' in bearer || scopes.some((scope) => bearer.scopes.includes(scope))) return bearer
   return refused(
     'forbidden',
     403,
     `The given token isn't allowed to do this: it takes the scope ${scopes.join(' or ')}.`,
   )
+}
+
+/** The id to be written into the journal, or why the call is refused. `scopes`: any of them suffices. */
+export function operatorOf(ctx: Context, caller: Caller, scopes: readonly Scope[]): { id: string } | Refused {
+  if (typeof caller !== 'string') {
+    if (caller.bucketLost || getFact(ctx.sql, 'state') !== 'live') return { id: 'bootstrap' }
+    return refused('forbidden', 403, 'Ledger and bucket are both there: use an admin token, not the bootstrap secret.')
+  }
+  const bearer = permitted(ctx, caller, scopes)
+  return 'ok' in bearer ? bearer : { id: bearer.id }
 }

@@ -105,8 +105,7 @@ export class Publisher extends DurableObject<Env> {
   async stage(request: StageRequest): Promise<StageAnswer> {
     const unready = this.#unready()
     if (unready) return unready
-    const macKey = this.#ctx().custody.macKey()
-    const accepted = this.#change(() => stage(this.#ctx(), macKey, request))
+    const accepted = this.#change(() => stage(this.#ctx(), request))
     return this.#untilPublished(request, accepted)
   }
 
@@ -118,8 +117,7 @@ export class Publisher extends DurableObject<Env> {
   async yank(request: YankRequest): Promise<StageAnswer> {
     const unready = this.#unready()
     if (unready) return unready
-    const macKey = this.#ctx().custody.macKey()
-    return this.#untilVisible(this.#change(() => yank(this.#ctx(), macKey, request)))
+    return this.#untilVisible(this.#change(() => yank(this.#ctx(), request)))
   }
 
   /** `bootstrap` tells that the caller proved the bootstrap secret instead of sending an admin token. */
@@ -232,11 +230,8 @@ export class Publisher extends DurableObject<Env> {
     const state = getFact(sql, 'state')
     if (state === undefined) return refused('invalid', 400, 'Ask for the online keys first.')
     if (state !== 'live' && !request.fromPublic) return notLive()
-    const macKey = this.#ctx().custody.macKey()
     const resumed = await this.#alone(async () =>
-      request.fromPublic
-        ? resumeFromPublic(this.#ctx(), macKey, operator.id, request)
-        : forgetHalt(this.#ctx(), operator.id),
+      request.fromPublic ? resumeFromPublic(this.#ctx(), operator.id, request) : forgetHalt(this.#ctx(), operator.id),
     )
     if ('ok' in resumed) return resumed
     const { applied, changes } = resumed

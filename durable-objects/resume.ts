@@ -48,12 +48,7 @@ export function forgetHalt(ctx: Context, by: string): Resumed {
 }
 
 /** Shows the difference, or applies exactly the one that was shown. */
-export async function resumeFromPublic(
-  ctx: Context,
-  macKey: Uint8Array,
-  by: string,
-  request: ResumeRequest,
-): Promise<Resumed> {
+export async function resumeFromPublic(ctx: Context, by: string, request: ResumeRequest): Promise<Resumed> {
   const empty = getFact(ctx.sql, 'state') !== 'live'
   const { ceremony } = request
   if (empty !== (ceremony !== undefined))
@@ -79,9 +74,7 @@ export async function resumeFromPublic(
     if (request.confirm !== confirmOf(changes, request))
       return refused('conflict', 409, 'The difference is not the one that was shown: look at it again.')
     const used = await usedVersions(ctx, repository)
-    ctx.storage.transactionSync(() =>
-      apply(ctx, macKey, by, { repository, checked, changes, used, request, freshness }),
-    )
+    ctx.storage.transactionSync(() => apply(ctx, by, { repository, checked, changes, used, request, freshness }))
     return { applied: true, changes }
   } catch (error) {
     if (error instanceof PublicError) return refused('conflict', 409, error.message)
@@ -168,7 +161,7 @@ interface Application {
   freshness: Freshness | undefined
 }
 
-function apply(ctx: Context, macKey: Uint8Array, by: string, application: Application): void {
+function apply(ctx: Context, by: string, application: Application): void {
   const { sql } = ctx
   const { repository, checked, changes, used, request, freshness } = application
   const open = openPublication(sql)
@@ -183,11 +176,11 @@ function apply(ctx: Context, macKey: Uint8Array, by: string, application: Applic
   setFact(sql, 'pointerEtag', repository.etag)
   setFact(sql, 'pointerVersion', repository.timestamp.version)
 
-  for (const facts of changes.added) importFile(ctx, macKey, facts)
-  for (const facts of changes.updated) updateFile(ctx, macKey, facts)
+  for (const facts of changes.added) importFile(ctx, facts)
+  for (const facts of changes.updated) updateFile(ctx, facts)
   for (const page of changes.pages) {
     removeGarbage(sql, [pageKey(ctx.place, page.path, page.sha256)])
-    setLivePage(sql, page, null, pageMac(macKey, page))
+    setLivePage(sql, page, null, pageMac(ctx.custody.macKey(), page))
   }
   if (request.withdrawMissing)
     for (const { project, filename } of changes.missing)
@@ -261,12 +254,12 @@ function adoptRoles(ctx: Context, { repository, checked, changes }: Application)
   }
 }
 
-function importFile(ctx: Context, macKey: Uint8Array, facts: FileFacts): void {
+function importFile(ctx: Context, facts: FileFacts): void {
   const { sql } = ctx
   const { project, filename } = facts
   // Accepted while the difference was computed: then it is no longer lacking.
   if (findFile(sql, project, filename)) return
-  insertFile(sql, macKey, facts)
+  insertFile(sql, ctx.custody.macKey(), facts)
   setFileState(sql, project, filename, 'live')
   keepBlob(ctx, facts)
 }
@@ -283,7 +276,7 @@ function keepBlob({ sql, place, now }: Context, { sha256, n }: FileFacts): void 
   removeGarbage(sql, [blobKey(place, sha256, n), blobMetadataKey(place, sha256, n)])
 }
 
-function updateFile(ctx: Context, macKey: Uint8Array, facts: FileFacts): void {
+function updateFile(ctx: Context, facts: FileFacts): void {
   keepBlob(ctx, facts)
   run(
     ctx.sql,
@@ -295,7 +288,7 @@ function updateFile(ctx: Context, macKey: Uint8Array, facts: FileFacts): void {
     facts.metadata_sha256,
     facts.metadata_size,
     facts.yanked,
-    fileMac(macKey, facts),
+    fileMac(ctx.custody.macKey(), facts),
     facts.size,
     facts.version,
     facts.release,

@@ -4,24 +4,13 @@ import { freshnessOf, graceMs, setFreshness } from './freshness.ts'
 import { countGarbage, dueCount, garbageList } from './ledger/garbage.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { one } from './ledger/sql.ts'
+import { permitted } from './operator.ts'
 import { freshnessFrom, NO_FRESHNESS } from './profiles.ts'
 import type { Context } from './publication/context.ts'
-import { type Done, type Refused, refused, type Scope } from './rpc.ts'
+import { type Done, refused } from './rpc.ts'
 import type { FreshnessRequest, GarbageAnswer } from './rpc-upkeep.ts'
-import { type Bearer, bearerOf } from './tokens.ts'
 
 const ENTRIES_MAX = 1_000
-
-/** Who the token belongs to if it has one of the scopes. */
-export function permitted({ sql, custody, now }: Context, token: string, scopes: readonly Scope[]): Bearer | Refused {
-  const bearer = bearerOf(sql, custody.macKey(), token, now())
-  if ('ok' in bearer || scopes.some((scope) => bearer.scopes.includes(scope))) return bearer
-  return refused(
-    'forbidden',
-    403,
-    `The given token isn't allowed to do this: it takes the scope ${scopes.join(' or ')}.`,
-  )
-}
 
 /** The next pass signs again what the new times call for: what has less than half of them left, or more than twice. */
 export function changeFreshness(ctx: Context, request: FreshnessRequest): Done {

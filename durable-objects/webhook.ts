@@ -11,10 +11,10 @@ import { clearFact, getFact, setFact } from './ledger/facts.ts'
 import { appendJournal, journalHead } from './ledger/journal.ts'
 import { addNotice, clearNotices, dueNotices, noteAttempt, noteDelivered } from './ledger/notices.ts'
 import { all, type Sql } from './ledger/sql.ts'
+import { permitted } from './operator.ts'
 import type { Context } from './publication/context.ts'
 import { type Done, refused } from './rpc.ts'
 import type { WebhookRequest } from './rpc-upkeep.ts'
-import { permitted } from './upkeep.ts'
 import { warningsOf } from './warnings.ts'
 
 /** A receiver only has to write the notice down. */

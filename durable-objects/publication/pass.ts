@@ -29,10 +29,9 @@ const TICK_LOOK_MS = 1_000
 
 /** `published` is called with the queue rows that became live, as soon as they are. @throws Halt, RetryableFault */
 export async function runPass(ctx: Context, published: (seqs: number[]) => void): Promise<void> {
-  const macKey = await ctx.custody.macKey()
   for (let round = 0; round < ROUNDS_MAX; round++) {
     await settle(ctx, published)
-    const publication = openPublication(ctx.sql) ?? (await prepare(ctx, macKey))
+    const publication = openPublication(ctx.sql) ?? (await prepare(ctx))
     if (!publication) {
       if (!tickDue(ctx.sql, freshnessOf(ctx.sql), ctx.now())) break
       await flip(ctx, liveSnapshot(ctx)!, null, published)
@@ -50,13 +49,13 @@ export async function runPass(ctx: Context, published: (seqs: number[]) => void)
 }
 
 /** Plans, signs and commits the next publication, not before the flip interval of the last one is over. */
-async function prepare(ctx: Context, macKey: Uint8Array): Promise<Publication | undefined> {
+async function prepare(ctx: Context): Promise<Publication | undefined> {
   const { sql } = ctx
   if (!planNeeded(sql, ctx.now())) return undefined
   // What is staged during the wait shares the publication.
   const since = ctx.now() - (getFact(sql, 'flippedAt') ?? 0)
   if (since >= 0 && since < ctx.flipIntervalMs) await ctx.sleep(ctx.flipIntervalMs - since)
-  const plan = makePlan(sql, macKey, ctx.now())
+  const plan = makePlan(sql, ctx.custody.macKey(), ctx.now())
   return commitPublication(ctx, plan, await signPublication(ctx, plan))
 }
 
