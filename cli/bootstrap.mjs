@@ -57,9 +57,10 @@ export function run([program, ...args]) {
   }
   const script = program === 'node' ? [] : [findProgram(program)]
   const child = spawn(node, [...script, ...args], { stdio: 'inherit', env })
-  // A terminal sends Ctrl-C to the whole group; the child decides when to end, and this process ends with it.
+  // A terminal sends Ctrl-C to the whole group; the child decides when to end, and this process ends with it. Without a
+  // terminal it was meant for one process, and is passed on.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-    process.on(signal, () => signal !== 'SIGINT' && child.kill(signal))
+    process.on(signal, () => (signal !== 'SIGINT' || !process.stdin.isTTY) && child.kill(signal))
   child.on('error', (error) => {
     process.stderr.write(`tuf-edge: could not start ${node}: ${error.message}\n`)
     process.exit(1)

@@ -1,4 +1,5 @@
 // The `tuf-edge` command: one word chooses the file that does it.
+import { readFileSync } from 'node:fs'
 import { TufError } from '../tuf/errors.ts'
 import { ApiError } from './api.ts'
 import { AUDIT_HELP, auditCommand } from './audit.ts'
@@ -35,6 +36,11 @@ async function main([command, ...args]: string[]): Promise<void> {
     say(HELP)
     return
   }
+  if (command === 'version' || command === '--version' || command === '-V') {
+    const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+    say(`tuf-edge ${(JSON.parse(text) as { version: string }).version}`)
+    return
+  }
   const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined
   if (!run) throw new CommandError(`There is no command '${command}': \`tuf-edge help\` lists them.`, 2)
   await run(args)
@@ -46,7 +52,9 @@ try {
   const wrongWords = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
   const expected = error instanceof CommandError || error instanceof ApiError || error instanceof TufError || wrongWords
   const message = error instanceof Error ? error.message : String(error)
-  note(`${red('tuf-edge:', process.stderr)} ${message}`)
+  const command = process.argv[2] ?? 'help'
+  const pointer = wrongWords ? ` \`tuf-edge ${command} --help\` lists the options.` : ''
+  note(`${red('tuf-edge:', process.stderr)} ${message}${pointer}`)
   if (!expected && error instanceof Error) note(error.stack ?? '')
   process.exitCode = error instanceof CommandError ? error.exitCode : wrongWords ? 2 : 1
 }

@@ -139,6 +139,7 @@ async function mustBeFree(port: number): Promise<void> {
 
 async function untilSignal(): Promise<void> {
   await new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve())
+    // `on`, not `once`: one that is sent twice (to the group and by the parent) must not cut the stopping short.
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve())
   })
 }

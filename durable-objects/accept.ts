@@ -190,7 +190,11 @@ function answerKnown(sql: Sql, known: FileRow, sha256: string): Extract<BeginAns
   if (state === 'quarantined')
     return refused('conflict', 400, `${filename} is in quarantine: ${known.reason ?? 'ask the operator'}`)
   if (known.sha256 !== sha256)
-    return refused('conflict', 400, `File already exists ('${filename}', with sha256 hash '${known.sha256}').`)
+    return refused(
+      'conflict',
+      400,
+      `File already exists ('${filename}', with sha256 hash '${known.sha256}'): give the new build a version of its own.`,
+    )
   return { ok: true, kind: 'duplicate', visible: pendingChange(sql, known.project, filename) === undefined }
 }
 

@@ -56,14 +56,17 @@ export function createFace(repository: string): Hono<Face> {
 
 /**
  * Before the first root only the API answers, because the ceremony goes through it, and uploads are refused in their own
- * form. A development repository is shown to
- * this machine alone: its keys were never guarded, so nobody else may come to trust it.
+ * form. A development repository is shown to this machine alone: its keys were never guarded, so nobody else may come to
+ * trust it. (421, Misdirected Request: asking again does not help, another name does.)
  */
 async function admit(c: Context<Face>, reader: Reader): Promise<void> {
   try {
     const { development } = await reader.trust.get(c.env)
     if (development && !isLoopback(c.req.raw))
-      throw new Problem(503, 'This is a development index: it is served to the machine it runs on and to nobody else.')
+      throw new Problem(
+        421,
+        'This is a development index: it answers under 127.0.0.1, localhost and [::1] and no other name.',
+      )
   } catch (error) {
     const writes = c.req.path.startsWith('/api/') || c.req.method === 'POST'
     if (!(error instanceof NotInitialised && writes)) throw error

@@ -29,7 +29,7 @@ export async function answerHome(env: Env, reader: Reader, request: Request): Pr
     headers: {
       'Content-Type': 'text/html; charset=utf-8',
       'Cache-Control': 'no-cache',
-      'Content-Security-Policy': `default-src 'none'; style-src 'nonce-${nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+      'Content-Security-Policy': `default-src 'none'; img-src data:; style-src 'nonce-${nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
       'Referrer-Policy': 'no-referrer',
       'X-Content-Type-Options': 'nosniff',
       ...staleness(list),
@@ -77,13 +77,16 @@ function render({ origin, publication, packages, nonce, now }: Facts): string {
       ? `<span class="good">fresh</span> for another ${duration(left)}`
       : `<strong class="bad">stale</strong> since ${escaped(timestamp.signed.expires)}`
   const first = escaped(packages?.names[0] ?? 'PACKAGE')
+  const host = escaped(new URL(origin).host)
+  const legacy = escaped(`${origin}/legacy/`)
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>Python package index</title>
+<title>${host} · Python package index</title>
+<link rel="icon" href="${ICON}">
 <style nonce="${nonce}">${STYLE}</style>
 </head>
 <body>
@@ -97,19 +100,25 @@ ${trusted.development ? DEVELOPMENT : ''}<section aria-labelledby="install">
 <pre tabindex="0"><code>pip install --index-url ${index} ${first}</code></pre>
 <pre tabindex="0"><code>uv pip install --default-index ${index} ${first}</code></pre>
 </section>
+<section aria-labelledby="upload">
+<h2 id="upload">Upload</h2>
+<p>With a token of this index in <code>TWINE_PASSWORD</code> or <code>UV_PUBLISH_TOKEN</code>:</p>
+<pre tabindex="0"><code>TWINE_USERNAME=__token__ twine upload --repository-url ${legacy} dist/*</code></pre>
+<pre tabindex="0"><code>uv publish --publish-url ${legacy} dist/*</code></pre>
+</section>
 <section aria-labelledby="packages">
 <h2 id="packages">Packages</h2>
 ${packageList(packages)}</section>
 <section aria-labelledby="verify">
 <h2 id="verify">Verify</h2>
+<p>A client that begins with the first root below accepts nothing that the operator's keys did not sign. Take it once, and
+compare its SHA-256 with what the operator published elsewhere.</p>
 <dl>
 <dt>First root</dt><dd><a href="/tuf/1.root.json">/tuf/1.root.json</a></dd>
 <dt>Its SHA-256</dt><dd><code class="digest">${escaped(fingerprint)}</code></dd>
 <dt>Present root</dt><dd>version ${trusted.root.signed.version}, until ${escaped(trusted.root.signed.expires)}</dd>
 <dt>Timestamp</dt><dd>version ${publication.version}, until ${escaped(formatDate(timestamp.signed.expiresMs))}</dd>
 </dl>
-<p>Compare the digest with what the operator of this index published elsewhere; a client that starts from that root
-accepts nothing the operator's keys did not sign.</p>
 </section>
 </main>
 </body>
@@ -134,6 +143,11 @@ function packageList(packages: Packages | undefined): string {
 const DEVELOPMENT = `<p class="notice" role="note"><strong>Development index.</strong> Its keys were made without a ceremony and are
 guarded by nobody. Only this machine is answered.</p>
 `
+
+/** A tick on a shield; the page has no other picture. */
+const ICON = `data:image/svg+xml,${encodeURIComponent(
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path fill="#18713f" d="M8 1l6 2v5c0 4-3 6-6 7-3-1-6-3-6-7V3z"/><path fill="none" stroke="#fff" stroke-width="1.6" d="M5 8l2 2 4-4"/></svg>',
+)}`
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1c2430; --dim: #5a6675; --paper: #fbfbf9; --card: #fff; --line: #dfe3e8; --link: #0b57a4; --good: #18713f; --bad: #a32222; --notice: #fff4d6; }

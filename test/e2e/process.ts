@@ -28,6 +28,8 @@ export interface Process {
   ended: Promise<number>
   /** Ctrl-C, then waits for the end. */
   interrupt(): Promise<number>
+  /** SIGINT to the started process alone, as a supervisor sends it, then waits for the end. */
+  interruptAlone(): Promise<number>
   /** SIGKILL to the whole group, then waits for the end. */
   kill(): Promise<number>
 }
@@ -50,9 +52,9 @@ export function launch(folder: string, port: number): Process {
   let output = ''
   for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (output += chunk))
   const ended = once(child, 'exit').then(([code]) => (code as number | null) ?? -1)
-  const signal = (name: NodeJS.Signals) => {
+  const signal = (name: NodeJS.Signals, to = -child.pid!) => {
     try {
-      process.kill(-child.pid!, name)
+      process.kill(to, name)
     } catch {
       // gone already
     }
@@ -63,6 +65,7 @@ export function launch(folder: string, port: number): Process {
     output: () => output,
     ended,
     interrupt: () => signal('SIGINT'),
+    interruptAlone: () => signal('SIGINT', child.pid!),
     kill: () => signal('SIGKILL'),
   }
 }

@@ -577,9 +577,9 @@ describe('when the rest is not there', () => {
       ['http://localhost:8787/simple/', 200, 200],
       ['http://[::1]/simple/', 200, 200],
       ['http://127.0.0.1:1/simple/', 200, 200],
-      ['https://index.example/simple/', 503, 200],
-      ['https://127.0.0.1.index.example/tuf/1.root.json', 503, 200],
-      ['http://10.0.0.1/simple/', 503, 200],
+      ['https://index.example/simple/', 421, 200],
+      ['https://127.0.0.1.index.example/tuf/1.root.json', 421, 200],
+      ['http://10.0.0.1/simple/', 421, 200],
     ] as const)
       for (const [i, face] of faces.entries())
         expect([url, i, (await face.fetch(url)).status]).toEqual([url, i, i === 0 ? development : guarded])

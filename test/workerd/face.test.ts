@@ -348,12 +348,14 @@ describe('for people and machines', () => {
     const html = await answer.text()
     expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8')
     expect(answer.headers.get('content-security-policy')).toMatch(
-      /^default-src 'none'; style-src 'nonce-[0-9a-f-]{36}';/,
+      /^default-src 'none'; img-src data:; style-src 'nonce-[0-9a-f-]{36}';/,
     )
     for (const part of [
       '2 packages',
       `pip install --index-url ${ORIGIN}/simple/ alpha`,
       `uv pip install --default-index ${ORIGIN}/simple/ alpha`,
+      `twine upload --repository-url ${ORIGIN}/legacy/ dist/*`,
+      `uv publish --publish-url ${ORIGIN}/legacy/ dist/*`,
       '<a href="/simple/big-one/">big-one</a>',
       '<a href="/tuf/1.root.json">',
       await sha256Hex(repository.signed.root),
@@ -468,5 +470,5 @@ test('the deployed entry point answers for the repository main', async () => {
   expect(await (await door.fetch(`${ORIGIN}/${alpha.path}`)).text()).toBe('the wheel of alpha')
   expect((await door.fetch(`${ORIGIN}/tuf/timestamp.json`, { method: 'HEAD' })).status).toBe(200)
   expect((await door.fetch(`${ORIGIN}/legacy/`)).status).toBe(405)
-  expect((await door.fetch('https://index.example/simple/')).status).toBe(503)
+  expect((await door.fetch('https://index.example/simple/')).status).toBe(421)
 })
