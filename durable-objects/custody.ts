@@ -87,8 +87,10 @@ export class Custody {
 
   /** 32 bytes for the MACs of rows. Without waiting, because transactions check rows. */
   macKey(): Uint8Array {
-    const salt = utf8ToBytes(`tuf-edge ${getFact(this.#sql, 'repositoryId') ?? ''}`)
-    this.#macKey ??= hkdf(sha256, utf8ToBytes(this.#secret), salt, utf8ToBytes('row MAC'), 32)
+    if (!this.#macKey) {
+      const salt = utf8ToBytes(`tuf-edge ${getFact(this.#sql, 'repositoryId') ?? ''}`)
+      this.#macKey = hkdf(sha256, utf8ToBytes(this.#secret), salt, utf8ToBytes('row MAC'), 32)
+    }
     return this.#macKey
   }
 

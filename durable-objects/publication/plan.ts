@@ -193,6 +193,8 @@ function binTargets(
   quarantine: Plan['quarantine'],
 ): Target[] {
   const targets: Target[] = []
+  // Of one project after the other, as the primary key has them: its shard, a hash, is computed once.
+  let [project, shard] = ['', '']
   for (const row of filesOfBin(sql, bin)) {
     const inPlan = planned.get(row.project)
     if (row.state === 'staged' && !inPlan) continue
@@ -202,8 +204,9 @@ function binTargets(
       continue
     }
     inPlan?.push(row)
+    if (row.project !== project) [project, shard] = [row.project, shardOf(row.project)]
     const target: Target = {
-      path: filePath(shardOf(row.project), row.project, row.filename),
+      path: filePath(shard, project, row.filename),
       length: row.size,
       sha256: row.sha256,
     }
