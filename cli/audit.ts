@@ -1,8 +1,6 @@
 // `tuf-edge audit`: from outside, whether an index serves what it signed and signed what it accepted. Nothing is believed
 // that does not verify from the root given; every difference is named, and none ends the audit early but the chain itself.
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type PageFile, parseProjectJson } from '../pypi/simple.ts'
 import { shardOf } from '../tuf/bins.ts'
@@ -16,7 +14,9 @@ import type { TrustedSet } from '../tuf/trusted.ts'
 import { ApiError } from './api.ts'
 import { type Journal, readJournal } from './audit-journal.ts'
 import { CALLER_HELP, CALLER_OPTIONS, parseUrl, tokenOf } from './caller.ts'
-import { CommandError, note, say } from './terminal.ts'
+import { inLanes } from './lanes.ts'
+import { note, say } from './terminal.ts'
+import { DEFAULT_ROOT, readRoot } from './trusted-root.ts'
 
 export const AUDIT_HELP = `tuf-edge audit [--url URL] [--root FILE] [--deep] [--json]
 
@@ -33,9 +33,6 @@ Examples
   tuf-edge audit
   tuf-edge audit --url https://pypi.example.org --root root.json --deep
 `
-
-/** Requests at a time: what browsers allow themselves per server. */
-const LANES = 6
 
 interface Report {
   root: number
@@ -61,7 +58,7 @@ export async function auditCommand(args: string[]): Promise<void> {
     return
   }
   const token = tokenOf(values['token-file'])
-  const report = await audit(parseUrl(values.url), readRoot(values.root ?? join('.tuf-edge', 'root.json')), {
+  const report = await audit(parseUrl(values.url), readRoot(values.root ?? DEFAULT_ROOT), {
     deep: values.deep === true,
     progress: note,
     ...(token === undefined ? {} : { token }),
@@ -243,25 +240,9 @@ async function compareJournal(
   }
 }
 
-async function inLanes<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items].reverse()
-  const lane = async () => {
-    for (let item = queue.pop(); item !== undefined; item = queue.pop()) await work(item)
-  }
-  await Promise.all(Array.from({ length: LANES }, lane))
-}
-
 function memoryStore(): Store {
   const files = new Map<string, Uint8Array>()
   return { get: async (file) => files.get(file), put: async (file, bytes) => void files.set(file, bytes) }
-}
-
-function readRoot(path: string): Uint8Array {
-  try {
-    return new Uint8Array(readFileSync(path))
-  } catch {
-    throw new CommandError(`There is no root to trust at ${path}: give the operator's root.json with --root.`)
-  }
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

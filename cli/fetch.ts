@@ -1,7 +1,6 @@
 // `tuf-edge fetch`: downloads the newest release of one project, with everything on the way verified. Nothing is believed
 // that does not follow from the trusted root: not the server, not the network, not a cache in between.
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -12,10 +11,10 @@ import { compareVersions, isPrerelease } from '../pypi/versions.ts'
 import { shardOf } from '../tuf/bins.ts'
 import { Client, initStore } from '../tuf/client.ts'
 import { TufError } from '../tuf/errors.ts'
-import { parseRoot } from '../tuf/metadata.ts'
 import { webTransport } from '../tuf/transport.ts'
 import { fileStore, writeWhole } from './file-store.ts'
 import { CommandError, note, say } from './terminal.ts'
+import { DEFAULT_ROOT, readRoot, refuseDevelopmentRoot } from './trusted-root.ts'
 
 export const FETCH_HELP = `tuf-edge fetch NAME [--index URL] [--root FILE] [--into DIR] [--state DIR]
 
@@ -33,7 +32,6 @@ Examples
 `
 
 const DEFAULT_INDEX = 'http://127.0.0.1:8787'
-const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]'])
 
 export interface Fetched {
   filename: string
@@ -103,7 +101,7 @@ export async function fetchCommand(args: string[]): Promise<void> {
   if (name === undefined || more.length > 0) throw new CommandError('fetch wants the name of one project.', 2)
   if (!isValidName(name)) throw new CommandError(`'${name}' is not the name of a project.`, 2)
   const base = parseIndex(values.index ?? DEFAULT_INDEX)
-  const root = readRoot(values.root ?? join('.tuf-edge', 'root.json'))
+  const root = readRoot(values.root ?? DEFAULT_ROOT)
   // One folder for each trusted root, so that two indexes never share what they know.
   const state = join(values.state ?? defaultState(), createHash('sha256').update(root).digest('hex').slice(0, 32))
   const store = fileStore(state)
@@ -134,21 +132,6 @@ function readPage(bytes: Uint8Array, project: string): ProjectPage {
 function parseIndex(text: string): URL {
   if (!URL.canParse(text)) throw new CommandError(`--index wants a URL, not '${text}'.`, 2)
   return new URL(text)
-}
-
-function readRoot(path: string): Uint8Array {
-  try {
-    return new Uint8Array(readFileSync(path))
-  } catch {
-    throw new CommandError(`There is no root to trust at ${path}: give the operator's root.json with --root.`)
-  }
-}
-
-/** The keys of a development root were never guarded, so it must not vouch for anything but this machine. */
-function refuseDevelopmentRoot(root: Uint8Array, base: URL): void {
-  const development = parseRoot(root).signed.raw.get('x-tuf-edge-development') === true
-  if (development && !LOOPBACK.has(base.hostname))
-    throw new CommandError(`The root is a development root: it is good for an index on this machine, not ${base.host}.`)
 }
 
 function defaultState(): string {

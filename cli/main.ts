@@ -4,6 +4,7 @@ import { TufError } from '../tuf/errors.ts'
 import { ApiError } from './api.ts'
 import { AUDIT_HELP, auditCommand } from './audit.ts'
 import { DEMO_HELP, demo } from './demo.ts'
+import { EXPORT_HELP, exportCommand } from './export.ts'
 import { FETCH_HELP, fetchCommand } from './fetch.ts'
 import { REBUILD_HELP, rebuildCommand } from './rebuild.ts'
 import { RESUME_HELP, resumeCommand } from './resume.ts'
@@ -17,6 +18,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
   fetch: fetchCommand,
   status: statusCommand,
   audit: auditCommand,
+  export: exportCommand,
   resume: resumeCommand,
   rebuild: rebuildCommand,
 }
@@ -28,6 +30,7 @@ ${FETCH_HELP}
 ${DEMO_HELP}
 ${STATUS_HELP}
 ${AUDIT_HELP}
+${EXPORT_HELP}
 ${RESUME_HELP}
 ${REBUILD_HELP}`
 

@@ -6,13 +6,10 @@
 //   root.json               the trusted root that TUF clients start from
 //   lock                    process id of the service that uses the folder
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { takeLock } from './lock.ts'
 import { CommandError } from './terminal.ts'
-
-/** How long a holder that is going away is waited for, and how often it is looked for. */
-const DYING_MS = 3_000
-const LOOK_MS = 100
 
 export interface Secrets {
   wrappingSecret: string
@@ -28,6 +25,7 @@ export interface Tokens {
 
 export class StateFolder {
   readonly path: string
+  #lock: { release(): void } | undefined
 
   constructor(path: string) {
     this.path = resolve(path)
@@ -44,21 +42,18 @@ export class StateFolder {
   /** Makes the folder and takes it for this process. @throws CommandError if another process has it. */
   async take(): Promise<void> {
     mkdirSync(this.path, { recursive: true, mode: 0o700 })
-    const lock = join(this.path, 'lock')
-    const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : 0
-    // A process that was just killed counts as running until its parent has taken note.
-    for (let waited = 0; holder > 0 && holder !== process.pid && isRunning(holder); waited += LOOK_MS) {
-      if (waited >= DYING_MS)
-        throw new CommandError(
+    this.#lock = await takeLock(
+      join(this.path, 'lock'),
+      (holder) =>
+        new CommandError(
           `The folder ${this.path} is in use by process ${holder}: stop it, or choose another --folder.`,
-        )
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
-    }
-    writeFileSync(lock, String(process.pid))
+        ),
+    )
   }
 
   release(): void {
-    rmSync(join(this.path, 'lock'), { force: true })
+    this.#lock?.release()
+    this.#lock = undefined
   }
 
   /** The secrets of this folder, made on first use. */
@@ -103,14 +98,5 @@ export class StateFolder {
     const file = join(this.path, name)
     writeFileSync(`${file}.new`, `${text}\n`, { mode: 0o600 })
     renameSync(`${file}.new`, file)
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
   }
 }
