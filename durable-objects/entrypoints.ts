@@ -2,7 +2,7 @@
 // the object authorises inside the transaction of the change. Neither creates an object: only the ceremony does.
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import { metadataKey, REPOSITORY_NAME, timestampKey } from '../tuf/layout.ts'
-import type { Env } from './env.ts'
+import { type Env, objectOf } from './env.ts'
 import type { Caller } from './operator.ts'
 import type { Publisher } from './publisher.ts'
 import {
@@ -40,7 +40,7 @@ async function ask<T>(
 ): Promise<T | Refused> {
   if (!(await exists(env, repository)))
     return refused('unavailable', 503, 'This repository is not initialised yet: its ceremony has not been held.')
-  return call(env.PUBLISHER.getByName(repository))
+  return call(objectOf(env, repository))
 }
 
 /** A stranger's request must not create an object: where one lies is fixed for ever by whoever asks first. */
@@ -111,13 +111,13 @@ export class Member extends WorkerEntrypoint<Env> {
   /** The ceremony's first half: the one call that creates an object. */
   async createKeys(repository: string, secret: string): Promise<KeysAnswer> {
     if (!REPOSITORY_NAME.test(repository)) return refused('invalid', 400, `'${repository}' is not a repository name.`)
-    return this.#bootstrap(secret) ?? this.env.PUBLISHER.getByName(repository).createKeys(repository)
+    return this.#bootstrap(secret) ?? objectOf(this.env, repository).createKeys(repository)
   }
 
   /** The ceremony's second half. */
   async initialise(request: InitialiseRequest, secret: string): Promise<Done> {
     if (!REPOSITORY_NAME.test(request.repository)) return refused('invalid', 400, 'That is not a repository name.')
-    return this.#bootstrap(secret) ?? this.env.PUBLISHER.getByName(request.repository).initialise(request)
+    return this.#bootstrap(secret) ?? objectOf(this.env, request.repository).initialise(request)
   }
 
   /** Takes an admin token, or the bootstrap secret until the first admin token exists. */
@@ -154,9 +154,9 @@ export class Member extends WorkerEntrypoint<Env> {
       if (denied) return denied
       // The timestamp goes back last, so a rebuild in batches keeps its proof until it is complete.
       const bucketLost = (await this.env.BUCKET.head(timestampKey({ repository, epoch: 1 }))) === null
-      return call(this.env.PUBLISHER.getByName(repository), { bootstrap: true, bucketLost })
+      return call(objectOf(this.env, repository), { bootstrap: true, bucketLost })
     }
-    if (await exists(this.env, repository)) return call(this.env.PUBLISHER.getByName(repository), secret)
+    if (await exists(this.env, repository)) return call(objectOf(this.env, repository), secret)
     return refused('unavailable', 503, 'The bucket holds no repository: a lost one takes the bootstrap secret.')
   }
 

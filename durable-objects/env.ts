@@ -10,6 +10,10 @@ export interface Env {
   BOOTSTRAP_SECRET: string
   /** Milliseconds between two flips: R2 takes one write a second on a key; the local emulator has no such limit. */
   FLIP_INTERVAL_MS: string
+  /** Where the objects must lie, such as `eu`; absent: anywhere. For ever, as it is part of an object's id. */
+  JURISDICTION?: string
+  /** Where an object is made if nothing forces it elsewhere, such as `weur`. Heeded at its first call alone. */
+  LOCATION_HINT?: string
 }
 
 export interface Settings {
@@ -25,4 +29,11 @@ export function readSettings(env: Env): Settings {
   if (!Number.isSafeInteger(flipIntervalMs) || flipIntervalMs < 0)
     throw new Error('The variable FLIP_INTERVAL_MS must be a whole number of milliseconds (1000 on Cloudflare).')
   return { wrappingSecret: env.WRAPPING_SECRET, flipIntervalMs }
+}
+
+/** A new stub of the repository's object. The same name in another jurisdiction would be another object, with an empty ledger. */
+export function objectOf({ PUBLISHER, JURISDICTION, LOCATION_HINT }: Env, repository: string) {
+  const namespace = JURISDICTION ? PUBLISHER.jurisdiction(JURISDICTION as DurableObjectJurisdiction) : PUBLISHER
+  const hint = LOCATION_HINT ? { locationHint: LOCATION_HINT as DurableObjectLocationHint } : {}
+  return namespace.getByName(repository, hint)
 }

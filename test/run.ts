@@ -45,7 +45,7 @@ switch (suite) {
     step('tsc', '-p', 'tsconfig.json')
     step('tsc', '-p', 'cli/tsconfig.json')
     step('biome', 'check', '--error-on-warnings', ...rest, '.')
-    step('node', 'cli/deploy.ts', '--dry-run', '--outdir', 'dist')
+    step('node', 'cli/deploy.ts', '--dry-run')
     break
   default:
     process.stderr.write('usage: node test/run.ts unit|e2e|interop|tough|model|fuzz|check|types\n')
