@@ -80,6 +80,8 @@ function answer(method: string, path: string, body: string): Answer {
     id: 'v1',
     startup_time_ms: 1,
     subdomain: { enabled: false },
+    bindings: [],
+    resources: { script: {} },
     default_environment: { script: {} },
     items: [],
     versions: [],
