@@ -1,4 +1,4 @@
-// One door to the suites: `node test/run.ts unit|e2e|interop|tough|model|fuzz|check|types [arguments for vitest or biome]`.
+// One door to the suites: `node test/run.ts unit|e2e|interop|tough|model|crash|fuzz|check|types [arguments for vitest or biome]`.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -25,6 +25,9 @@ switch (suite) {
     process.env.MODEL = rest.join(' ')
     step('vitest', 'run', '--config', 'test/unit.config.ts', 'test/workerd/model')
     break
+  case 'crash':
+    step('node', 'test/crash/main.ts', ...rest)
+    break
   case 'fuzz': {
     // --seconds N a target, --seed N; what else is said goes to vitest, such as the name of a test file.
     const { values, positionals } = parseArgs({
@@ -48,6 +51,6 @@ switch (suite) {
     step('node', 'cli/deploy.ts', '--dry-run')
     break
   default:
-    process.stderr.write('usage: node test/run.ts unit|e2e|interop|tough|model|fuzz|check|types\n')
+    process.stderr.write('usage: node test/run.ts unit|e2e|interop|tough|model|crash|fuzz|check|types\n')
     process.exit(2)
 }

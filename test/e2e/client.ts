@@ -28,4 +28,9 @@ export class WarmClient {
     const info = await updater.getTargetInfo(path)
     return info && new Uint8Array(readFileSync(await updater.downloadTarget(info)))
   }
+
+  /** Version of the snapshot that the last `read` trusted. */
+  snapshot(): number {
+    return JSON.parse(readFileSync(join(this.#folder, 'snapshot.json'), 'utf8')).signed.version
+  }
 }
