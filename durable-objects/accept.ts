@@ -37,6 +37,11 @@ export const STAGED_MAX = 2_000
 
 const SHA256 = /^[0-9a-f]{64}$/
 
+/** How far the clock of another index may be ahead of ours: whoever keeps his by NTP is within a second. */
+const CLOCK_SKEW_MS = 60_000
+/** Upload dates are four digits of a year on a page; PyPI's own first one is of 2003. */
+const DATE_MIN_MS = Date.UTC(1990, 0, 1)
+
 /** What a publication has to reach before the caller can be answered: a queue row, or nothing when all is live. */
 export type Accepted = { ok: true; seq?: number } | Refused
 
@@ -44,8 +49,8 @@ export function begin(ctx: Context, request: BeginRequest): BeginAnswer {
   const bad = malformed(request)
   if (bad) return bad
   const { sql } = ctx
-  const { project, filename, sha256, token } = request
-  const bearer = authoriseUpload(ctx, token, project)
+  const { project, filename, sha256 } = request
+  const bearer = authoriseUpload(ctx, request)
   if ('ok' in bearer) return bearer
   const known = findFile(sql, project, filename)
   if (known) return answerKnown(sql, known, sha256)
@@ -62,8 +67,8 @@ export function acceptedBefore(ctx: Context, request: BeginRequest): Accepted {
   const bad = malformed(request)
   if (bad) return bad
   const { sql } = ctx
-  const { project, filename, sha256, token } = request
-  const bearer = authoriseUpload(ctx, token, project)
+  const { project, filename, sha256 } = request
+  const bearer = authoriseUpload(ctx, request)
   if ('ok' in bearer) return bearer
   const known = findFile(sql, project, filename)
   if (!known) return refused('unavailable', 503, `${filename} is no longer stored; upload the file again.`)
@@ -76,9 +81,9 @@ export function stage(ctx: Context, request: StageRequest): Accepted {
   if (bad) return bad
   const { sql } = ctx
   const now = ctx.now()
-  const { project, filename, sha256, size, n, version, release, filetype } = request
+  const { project, filename, sha256, size, n, version, release, filetype, imported } = request
   return ctx.storage.transactionSync(() => {
-    const bearer = authoriseUpload(ctx, request.token, project)
+    const bearer = authoriseUpload(ctx, request)
     if ('ok' in bearer) return bearer
     const known = findFile(sql, project, filename)
     if (known) {
@@ -133,14 +138,15 @@ export function stage(ctx: Context, request: StageRequest): Accepted {
       version,
       release,
       filetype,
-      uploaded: now,
+      uploaded: imported?.uploaded ?? now,
       requires_python: request.requiresPython ?? null,
       metadata_sha256: request.metadata?.sha256 ?? null,
       metadata_size: request.metadata?.size ?? null,
-      yanked: null,
+      yanked: imported?.yanked ?? null,
     })
     setBlobState(sql, sha256, n, 'referenced')
-    appendJournal(sql, now, { event: 'accepted', project, filename, sha256, size, n, token: bearer.id })
+    const said = imported === undefined ? {} : { imported }
+    appendJournal(sql, now, { event: 'accepted', project, filename, sha256, size, n, ...said, token: bearer.id })
     return { ok: true, seq: enqueue(sql, project, filename) }
   })
 }
@@ -158,7 +164,7 @@ export function yank(ctx: Context, request: YankRequest): Accepted {
     const row = findFile(sql, project, filename)
     if (!row || (row.state !== 'live' && row.state !== 'staged'))
       return refused('missing', 404, `Project '${project}' has no file '${filename}'.`)
-    if (typeof yanked === 'string' && (yanked.length > 500 || !/^[^\p{Cc}]*$/u.test(yanked)))
+    if (typeof yanked === 'string' && !isReason(yanked))
       return refused('invalid', 400, 'A yank reason is one line of at most 500 characters.')
     const value = yanked === false ? null : yanked === true ? '' : yanked
     if (row.yanked === value) return { ok: true, ...waitingFor(sql, project, filename) }
@@ -168,7 +174,9 @@ export function yank(ctx: Context, request: YankRequest): Accepted {
   })
 }
 
-function authoriseUpload({ sql, custody, now }: Context, token: string, project: string): Bearer | Refused {
+const isReason = (text: string): boolean => text.length <= 500 && /^[^\p{Cc}]*$/u.test(text)
+
+function authoriseUpload({ sql, custody, now }: Context, { token, project, imported }: BeginRequest): Bearer | Refused {
   const bearer = bearerOf(sql, custody.macKey(), token, now())
   if ('ok' in bearer) return bearer
   if (!mayTouch(bearer, 'upload', project))
@@ -176,6 +184,15 @@ function authoriseUpload({ sql, custody, now }: Context, token: string, project:
   const exists = one(sql, 'SELECT 1 AS x FROM projects WHERE name = ?', project) !== undefined
   if (!exists && !mayTouch(bearer, 'create', project))
     return refused('forbidden', 403, `The given token isn't allowed to create project '${project}'.`)
+  // A date of its own choosing would let an uploader past everybody's cooldown.
+  if (imported !== undefined && !mayTouch(bearer, 'admin', project))
+    return refused(
+      'forbidden',
+      403,
+      "The given token isn't allowed to set upload dates and yanks of an import: that takes the scope admin.",
+    )
+  if (imported?.uploaded !== undefined && imported.uploaded > now() + CLOCK_SKEW_MS)
+    return refused('invalid', 400, 'The upload date of the import is in the future.')
   return bearer
 }
 
@@ -221,7 +238,7 @@ function noRoom(sql: Sql, project: string): Refused | undefined {
   return undefined
 }
 
-function malformed({ project, filename, sha256, token }: BeginRequest): Refused | undefined {
+function malformed({ project, filename, sha256, token, imported }: BeginRequest): Refused | undefined {
   if (typeof token !== 'string' || typeof project !== 'string' || typeof filename !== 'string')
     return refused('invalid', 400, 'The request lacks a token, a project or a file name.')
   if (!isValidName(project) || normalizeName(project) !== project)
@@ -232,6 +249,9 @@ function malformed({ project, filename, sha256, token }: BeginRequest): Refused 
     return refused('invalid', 400, error instanceof Error ? error.message : 'The file name is not allowed.')
   }
   if (!SHA256.test(sha256)) return refused('invalid', 400, 'The sha256 digest must be 64 lower-case hex digits.')
+  const { uploaded = DATE_MIN_MS, yanked = '' } = imported ?? {}
+  if (!Number.isSafeInteger(uploaded) || uploaded < DATE_MIN_MS || typeof yanked !== 'string' || !isReason(yanked))
+    return refused('invalid', 400, 'The upload date or the yank reason of the import is malformed.')
   return undefined
 }
 

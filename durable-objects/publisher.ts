@@ -317,7 +317,8 @@ export class Publisher extends DurableObject<Env> {
     return accepted
   }
 
-  async #untilPublished({ project, filename }: BeginRequest, accepted: Accepted): Promise<StageAnswer> {
+  async #untilPublished({ project, filename, wait }: BeginRequest, accepted: Accepted): Promise<StageAnswer> {
+    if (accepted.ok && wait === false) return { ok: true, visible: accepted.seq === undefined }
     const answer = await this.#untilVisible(accepted)
     const row = answer.ok && findFile(this.ctx.storage.sql, project, filename)
     if (row && row.state === 'quarantined')

@@ -33,6 +33,10 @@ export interface BeginRequest {
   filename: string
   /** Declared digest, 64 lower-case hex digits. */
   sha256: string
+  /** What another index said of the file; taken from a token with the scope `admin` alone. */
+  imported?: { /** Unix milliseconds. */ uploaded?: number /** Empty: without a reason. */; yanked?: string }
+  /** False: the answer does not wait for the publication. */
+  wait?: boolean
 }
 
 export type BeginAnswer =

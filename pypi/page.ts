@@ -39,7 +39,8 @@ export interface ProjectPage {
   readonly serial?: number
 }
 
-const UPLOAD_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z$/
+/** PEP 700. */
+export const UPLOAD_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z$/
 const SHA256 = /^[0-9a-f]{64}$/
 
 /** True if a file has every value the specifications want. What is signed cannot be taken back, so renderers ask. */

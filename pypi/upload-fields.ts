@@ -2,6 +2,7 @@
 // State: none. Fields are hints of the uploader: only the digest is relied on, and the bytes prove it.
 import type { DistributionFilename } from './filenames.ts'
 import { isValidName, normalizeName } from './names.ts'
+import { UPLOAD_TIME } from './page.ts'
 import { Refusal, shown } from './refusal.ts'
 import { normalizeVersion } from './versions.ts'
 
@@ -14,7 +15,7 @@ export type FormFields = ReadonlyMap<string, string>
  */
 export const KEPT_FIELDS: ReadonlySet<string> = new Set([
   ...[':action', 'protocol_version', 'name', 'version', 'filetype', 'pyversion', 'metadata_version'],
-  ...['sha256_digest', 'blake2_256_digest', 'md5_digest', 'attestations'],
+  ...['sha256_digest', 'blake2_256_digest', 'md5_digest', 'attestations', 'upload_time', 'yanked'],
 ])
 
 /** The fields of one upload, checked. */
@@ -31,6 +32,13 @@ export interface UploadFields {
   readonly metadataVersion?: string
   /** PEP 740 attestations as sent, not verified. */
   readonly attestations?: string
+  /** What another index said of the file (`tuf-edge import`); no build tool sends it. */
+  readonly imported?: {
+    /** Unix milliseconds. */
+    readonly uploaded?: number
+    /** The reason of a yank; empty: without one. */
+    readonly yanked?: string
+  }
 }
 
 function need(fields: FormFields, name: string): string {
@@ -91,6 +99,22 @@ export function checkUploadFields(fields: FormFields): UploadFields {
     sha256,
     ...(metadataVersion === undefined ? {} : { metadataVersion }),
     ...(attestations === undefined ? {} : { attestations }),
+    ...importedFields(fields),
+  }
+}
+
+/** PEP 700's `upload-time` and PEP 592's `yanked` as JSON pages write them; `true` is a yank without a reason. */
+function importedFields(fields: FormFields): Pick<UploadFields, 'imported'> {
+  const [time, yanked] = [fields.get('upload_time'), fields.get('yanked')]
+  if (time === undefined && yanked === undefined) return {}
+  const uploaded = time === undefined ? undefined : Date.parse(time)
+  if (time !== undefined && !(UPLOAD_TIME.test(time) && Number.isFinite(uploaded)))
+    throw new Refusal(`The field 'upload_time' is ${shown(time)}: it must be like 2026-01-31T12:00:00Z.`)
+  return {
+    imported: {
+      ...(uploaded === undefined ? {} : { uploaded }),
+      ...(yanked === undefined ? {} : { yanked: yanked === 'true' ? '' : yanked }),
+    },
   }
 }
 

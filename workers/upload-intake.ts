@@ -62,8 +62,9 @@ export async function takeUpload(
   token: string,
   contentType: string | null,
   body: UploadBody,
+  wait: boolean,
 ): Promise<Taken> {
-  const intake = new Intake(env, token, body)
+  const intake = new Intake(env, token, body, wait)
   try {
     const form = await readUploadForm(body.stream(), contentType, (part) => intake.open(part))
     return await intake.finish(form)
@@ -86,13 +87,15 @@ class Intake {
   readonly #env: Env
   readonly #token: string
   readonly #body: UploadBody
+  readonly #wait: boolean
   #begun: Begun | undefined
   #content: UploadContent | undefined
 
-  constructor(env: Env, token: string, body: UploadBody) {
+  constructor(env: Env, token: string, body: UploadBody, wait: boolean) {
     this.#env = env
     this.#token = token
     this.#body = body
+    this.#wait = wait
   }
 
   /** The file begins. */
@@ -134,9 +137,13 @@ class Intake {
   async #begin(fields: FormFields, file: DistributionFilename): Promise<Begun> {
     const checked = checkUploadFields(fields)
     checkFieldsAgainstFilename(checked, file)
-    const { sha256 } = checked
+    const { sha256, imported } = checked
     const { project, filename } = file
-    const request = { repository: REPOSITORY, token: this.#token, project, filename, sha256 }
+    const request = {
+      ...{ repository: REPOSITORY, token: this.#token, project, filename, sha256 },
+      ...(imported ? { imported } : {}),
+      ...(this.#wait ? {} : { wait: false }),
+    }
     const answer = await callMember<Granted<BeginAnswer>>(() => this.#env.MEMBER.begin(request))
     if (answer.kind === 'duplicate') return { request, file, kind: 'duplicate', visible: answer.visible }
     const place = { repository: REPOSITORY, epoch: answer.epoch }

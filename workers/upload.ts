@@ -44,5 +44,9 @@ async function take(request: Request, env: Env, body: UploadBody) {
   const token = tokenOf(request.headers)
   if (token === undefined) throw new Problem(401, UNAUTHENTICATED, { 'WWW-Authenticate': CHALLENGE })
   if (body.declared !== undefined && body.declared > BODY_BYTES_MAX) throw new Problem(413, TOO_LARGE)
-  return takeUpload(env, token, request.headers.get('content-type'), body)
+  return takeUpload(env, token, request.headers.get('content-type'), body, !prefersNow(request))
 }
+
+/** RFC 7240: whoever brings thousands of files asks later whether they are there, instead of waiting for each. */
+const prefersNow = (request: Request): boolean =>
+  (request.headers.get('prefer') ?? '').split(',').some((each) => each.trim().toLowerCase() === 'respond-async')
