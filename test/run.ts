@@ -1,4 +1,4 @@
-// One door to the suites: `node test/run.ts unit|e2e|interop|tough|model|crash|fuzz|check|types [arguments for vitest or biome]`.
+// One door to the suites: `node test/run.ts unit|e2e|interop|tough|conformance|model|crash|fuzz|check|types [arguments]`.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -20,6 +20,9 @@ switch (suite) {
   case 'interop':
   case 'tough':
     step('vitest', 'run', '--config', `test/${suite}.config.ts`, ...rest)
+    break
+  case 'conformance':
+    step('node', 'test/conformance/suite.ts', ...rest)
     break
   case 'model':
     process.env.MODEL = rest.join(' ')
@@ -51,6 +54,6 @@ switch (suite) {
     step('node', 'cli/deploy.ts', '--dry-run')
     break
   default:
-    process.stderr.write('usage: node test/run.ts unit|e2e|interop|tough|model|crash|fuzz|check|types\n')
+    process.stderr.write('usage: node test/run.ts unit|e2e|interop|tough|conformance|model|crash|fuzz|check|types\n')
     process.exit(2)
 }
