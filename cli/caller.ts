@@ -7,7 +7,7 @@ import { CommandError } from './terminal.ts'
 export const DEFAULT_URL = 'http://127.0.0.1:8787'
 
 export const CALLER_HELP = `  --url URL          the index (${DEFAULT_URL})
-  --token-file FILE  file with the token; else it is taken from the environment variable TUF_EDGE_TOKEN
+  --token-file FILE  file with the token, - for the standard input; else the environment variable TUF_EDGE_TOKEN has it
   --json             the answer as JSON`
 
 /** Options of `parseArgs` that every one of these commands has. */
@@ -23,11 +23,11 @@ export function parseUrl(text: string = DEFAULT_URL): string {
   return text
 }
 
-/** From the file, else from the environment. */
+/** From the file (`-`: the standard input), else from the environment. */
 export function tokenOf(file: string | undefined): string | undefined {
   if (file === undefined) return process.env.TUF_EDGE_TOKEN?.trim() || undefined
   try {
-    return readFileSync(file, 'utf8').trim()
+    return readFileSync(file === '-' ? 0 : file, 'utf8').trim()
   } catch {
     throw new CommandError(`The token file ${file} cannot be read.`)
   }

@@ -93,7 +93,7 @@ export async function mintTokens(base: string, folder: StateFolder): Promise<{ u
   const expires = Math.floor((Date.now() + YEARS_MS) / 1000)
   const secret = folder.secrets().bootstrapSecret
   const mint = async (name: string, scopes: string[]) => {
-    const body = { name, scopes, expires }
+    const body = { name, scopes, allProjects: true, expires }
     return (await callApi<{ token: string }>(base, 'POST', '/api/tokens', { token: secret, body })).token
   }
   if (tokens.upload === undefined) {

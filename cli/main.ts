@@ -11,12 +11,14 @@ import { RESUME_HELP, resumeCommand } from './resume.ts'
 import { SERVE_HELP, serve } from './serve.ts'
 import { STATUS_HELP, statusCommand } from './status.ts'
 import { CommandError, note, red, say } from './terminal.ts'
+import { TOKEN_HELP, tokenCommand } from './token.ts'
 
 const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
   serve,
   demo,
   fetch: fetchCommand,
   status: statusCommand,
+  token: tokenCommand,
   audit: auditCommand,
   export: exportCommand,
   resume: resumeCommand,
@@ -29,6 +31,7 @@ ${SERVE_HELP}
 ${FETCH_HELP}
 ${DEMO_HELP}
 ${STATUS_HELP}
+${TOKEN_HELP}
 ${AUDIT_HELP}
 ${EXPORT_HELP}
 ${RESUME_HELP}

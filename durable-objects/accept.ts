@@ -1,5 +1,5 @@
 // Accepting files: what `begin` promises and `stage` makes durable. Each runs in one transaction and authorises in it.
-// A refusal writes nothing. (repository, filename, sha256) is the idempotency key: repeating either call is harmless.
+// A refusal writes nothing but that the token was used. (repository, filename, sha256) is the idempotency key: repeating either call is harmless.
 import { FILES_PER_PROJECT_MAX } from '../pypi/limits.ts'
 import { checkFilename, isValidName, normalizeName } from '../pypi/names.ts'
 import { shardOf } from '../tuf/bins.ts'
@@ -147,7 +147,7 @@ export function stage(ctx: Context, request: StageRequest): Accepted {
     setBlobState(sql, sha256, n, 'referenced')
     const said = imported === undefined ? {} : { imported }
     appendJournal(sql, now, { event: 'accepted', project, filename, sha256, size, n, ...said, token: bearer.id })
-    return { ok: true, seq: enqueue(sql, project, filename) }
+    return { ok: true, seq: enqueue(sql, project, filename, bearer.id) }
   })
 }
 
@@ -170,7 +170,7 @@ export function yank(ctx: Context, request: YankRequest): Accepted {
     if (row.yanked === value) return { ok: true, ...waitingFor(sql, project, filename) }
     setYanked(sql, ctx.custody.macKey(), row, value)
     appendJournal(sql, now, { event: 'yank', project, filename, yanked: value, token: bearer.id })
-    return { ok: true, seq: enqueue(sql, project, filename) }
+    return { ok: true, seq: enqueue(sql, project, filename, bearer.id) }
   })
 }
 

@@ -26,6 +26,7 @@ import {
   type Trust,
   type YankRequest,
 } from './rpc.ts'
+import type { ListTokensAnswer, ListTokensRequest, RevokeAnswer, RevokeRequest } from './rpc-tokens.ts'
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { looksLikeToken, sameSecret } from './tokens.ts'
 
@@ -125,6 +126,14 @@ export class Member extends WorkerEntrypoint<Env> {
     const bearer = looksLikeToken(secret) ? secret : { bootstrap: true as const }
     const denied = typeof bearer === 'string' ? undefined : this.#bootstrap(secret)
     return denied ?? ask<MintAnswer>(this.env, request.repository, (stub) => stub.mint(request, bearer))
+  }
+
+  async tokens(request: ListTokensRequest): Promise<ListTokensAnswer> {
+    return ask<ListTokensAnswer>(this.env, request.repository, (stub) => stub.tokens(request))
+  }
+
+  async revoke(request: RevokeRequest): Promise<RevokeAnswer> {
+    return ask<RevokeAnswer>(this.env, request.repository, (stub) => stub.revoke(request))
   }
 
   /** Takes an admin token; the bootstrap secret where the ledger is empty or the bucket lost. */

@@ -9,15 +9,18 @@ import { type Bearer, bearerOf } from './tokens.ts'
 /** A token, or the proof that the caller knows the bootstrap secret, with what the bucket showed at that moment. */
 export type Caller = string | { bootstrap: true; bucketLost: boolean }
 
-/** Who the token belongs to if it has one of the scopes. */
+/** Who the token belongs to if it has one of the scopes, and for every project: what is asked is about the whole. */
 export function permitted({ sql, custody, now }: Context, token: string, scopes: readonly Scope[]): Bearer | Refused {
   const bearer = bearerOf(sql, custody.macKey(), token, now())
-  if ('ok' in bearer || scopes.some((scope) => bearer.scopes.includes(scope))) return bearer
-  return refused(
-    'forbidden',
-    403,
-    `The given token isn't allowed to do this: it takes the scope ${scopes.join(' or ')}.`,
-  )
+  if ('ok' in bearer) return bearer
+  if (!scopes.some((scope) => bearer.scopes.includes(scope)))
+    return refused(
+      'forbidden',
+      403,
+      `The given token isn't allowed to do this: it takes the scope ${scopes.join(' or ')}.`,
+    )
+  if (bearer.projects === null) return bearer
+  return refused('forbidden', 403, "The given token isn't allowed to do this: it is limited to projects.")
 }
 
 /** The id to be written into the journal, or why the call is refused. `scopes`: any of them suffices. */

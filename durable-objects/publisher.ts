@@ -4,7 +4,6 @@
 // Invariant: at most one pass runs (`#flight`). Callers wait for their queue row, not for a pass; after a failure the
 // memory is dropped and the next event starts from the ledger.
 import { DurableObject } from 'cloudflare:workers'
-import { isNormalizedName } from '../pypi/names.ts'
 import { pageKey } from '../tuf/layout.ts'
 import { type Accepted, acceptedBefore, begin, stage, yank } from './accept.ts'
 import { Custody } from './custody.ts'
@@ -46,9 +45,10 @@ import {
   type Trust,
   type YankRequest,
 } from './rpc.ts'
+import type { ListTokensAnswer, ListTokensRequest, RevokeAnswer, RevokeRequest } from './rpc-tokens.ts'
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { statusOf } from './status.ts'
-import { adminExists, bearerOf, mintToken, SCOPES } from './tokens.ts'
+import { listTokens, mint, revoke } from './token-register.ts'
 import { changeFreshness, listGarbage } from './upkeep.ts'
 import { Waiters } from './waiters.ts'
 import { deliverNotices, setWebhook, takeNotices } from './webhook.ts'
@@ -122,34 +122,22 @@ export class Publisher extends DurableObject<Env> {
 
   /** `bootstrap` tells that the caller proved the bootstrap secret instead of sending an admin token. */
   mint(request: MintRequest, bearer: string | { bootstrap: true }): MintAnswer {
-    const unready = this.#unready()
-    if (unready) return unready
-    const { sql } = this.ctx.storage
-    const now = this.clock()
-    const macKey = this.#ctx().custody.macKey()
-    let by = 'bootstrap'
-    if (typeof bearer === 'string') {
-      const found = bearerOf(sql, macKey, bearer, now)
-      if ('ok' in found) return found
-      if (!found.scopes.includes('admin'))
-        return refused('forbidden', 403, "The given token isn't allowed to mint tokens: that takes the scope admin.")
-      by = found.id
-    } else if (adminExists(sql, macKey))
-      return refused('forbidden', 403, 'The bootstrap secret ended with the first admin token: use that token.')
-    const { name, scopes, projects } = request
-    const expires = request.expires * 1000
-    if (typeof name !== 'string' || name.length === 0 || name.length > 100)
-      return refused('invalid', 400, 'A token needs a name of at most 100 characters.')
-    if (!Array.isArray(scopes) || scopes.length === 0 || !scopes.every((scope) => SCOPES.includes(scope)))
-      return refused('invalid', 400, `A token needs scopes out of: ${SCOPES.join(', ')}.`)
-    if (projects !== undefined && !(Array.isArray(projects) && projects.every(isNormalizedName)))
-      return refused('invalid', 400, 'The projects of a token are a list of normalised project names.')
-    if (!(expires > now)) return refused('invalid', 400, 'A token needs an expiry in the future.')
-    return this.ctx.storage.transactionSync(() => {
-      const minted = mintToken(sql, macKey, now, { name, scopes, projects: projects ?? null, expires })
-      appendJournal(sql, now, { event: 'minted', token: minted.id, scopes, projects: projects ?? null, by })
-      return { ok: true as const, ...minted }
-    })
+    return this.#uninitialised() ?? mint(this.#ctx(), request, bearer)
+  }
+
+  tokens(request: ListTokensRequest): ListTokensAnswer {
+    return this.#uninitialised() ?? listTokens(this.#ctx(), request)
+  }
+
+  /** The token ends here and now; a face may still remember for a minute that it may read. */
+  revoke(request: RevokeRequest): RevokeAnswer {
+    const uninitialised = this.#uninitialised()
+    if (uninitialised) return uninitialised
+    const answer = revoke(this.#ctx(), request)
+    if (!answer.ok) return answer
+    const { seqs = [], ...given } = answer
+    this.#waiters.announce(seqs)
+    return given
   }
 
   /** Runs a pass if anything is due; the watchdog, readers and operators may all call it. */
@@ -296,11 +284,15 @@ export class Publisher extends DurableObject<Env> {
     return this.#context
   }
 
+  #uninitialised(): Refused | undefined {
+    if (getFact(this.ctx.storage.sql, 'state') === 'live') return undefined
+    return refused('unavailable', 503, 'This repository is not initialised yet: its ceremony has not been held.')
+  }
+
   #unready(): Refused | undefined {
-    const { sql } = this.ctx.storage
-    if (getFact(sql, 'state') !== 'live')
-      return refused('unavailable', 503, 'This repository is not initialised yet: its ceremony has not been held.')
-    const halted = getFact(sql, 'halted')
+    const uninitialised = this.#uninitialised()
+    if (uninitialised) return uninitialised
+    const halted = getFact(this.ctx.storage.sql, 'halted')
     return halted === undefined ? undefined : refused('halted', 503, `halted: ${halted}`)
   }
 
@@ -323,6 +315,8 @@ export class Publisher extends DurableObject<Env> {
     const row = answer.ok && findFile(this.ctx.storage.sql, project, filename)
     if (row && row.state === 'quarantined')
       return refused('unavailable', 503, `${filename} was not published: ${row.reason}`)
+    if (answer.ok && !row)
+      return refused('unavailable', 503, `${filename} was taken back: the token that staged it was revoked.`)
     return answer
   }
 

@@ -13,7 +13,8 @@ export interface Refused {
   message: string
 }
 
-export type Scope = 'read' | 'upload' | 'create' | 'yank' | 'delete' | 'audit' | 'admin'
+/** `metadata:ROLE`: may hand in metadata that people signed for that role. */
+export type Scope = 'read' | 'upload' | 'create' | 'yank' | 'delete' | `metadata:${string}` | 'audit' | 'admin'
 
 /** What the face trusts: asked once an isolate. Every root the ledger holds, and the newest timestamp it flipped. */
 export interface Trust {

@@ -6,6 +6,7 @@ import { timingSafeEqual } from '../tuf/digest.ts'
 import { macHolds, macOf } from './ledger/mac.ts'
 import { all, one, run, type Sql } from './ledger/sql.ts'
 import { type Refused, refused, type Scope } from './rpc.ts'
+import type { TokenShown } from './rpc-tokens.ts'
 
 const PREFIX = 'tue_'
 /** 32 bytes in base64url without padding: ceil(256 / 6). */
@@ -13,27 +14,38 @@ const SECRET_LENGTH = 43
 /** Six hex digits of SHA-256 over what stands before them: a scanner tells a token from noise without asking us. */
 const CHECKSUM_LENGTH = 6
 
-export const SCOPES: readonly Scope[] = ['read', 'upload', 'create', 'yank', 'delete', 'audit', 'admin']
+/** As the sentence of a refusal names them. */
+export const SCOPES = 'read, upload, create, yank, delete, metadata:<role>, audit, admin'
+const SCOPE = /^(?:read|upload|create|yank|delete|metadata:[a-z][a-z0-9-]{0,39}|audit|admin)$/
+
+export const isScope = (value: unknown): value is Scope => typeof value === 'string' && SCOPE.test(value)
+
+/** When a token was last used is written down at most once an hour: a row an hour, not a row a request. */
+const USE_NOTED_MS = 3_600_000
 
 type TokenRow = {
   id: string
   name: string
   scopes: string
   projects: string | null
+  minted_by: string
   expires: number
   created: number
   revoked: number | null
+  /** Says nothing that anything hangs on, so it is not under the MAC. */
+  used: number | null
   digest: string
   mac: ArrayBuffer | null
 }
 
 /** Whoever could write a row could upload: a token that was not minted here is none. */
-const partsOf = (row: Omit<TokenRow, 'mac'>) => [
+const partsOf = (row: Omit<TokenRow, 'mac' | 'used'>) => [
   row.id,
   row.digest,
   row.name,
   row.scopes,
   row.projects,
+  row.minted_by,
   row.created,
   row.expires,
   row.revoked,
@@ -44,6 +56,8 @@ export interface Bearer {
   scopes: Scope[]
   /** Null: every project. */
   projects: string[] | null
+  /** Unix milliseconds. */
+  expires: number
 }
 
 const checksum = (text: string): string => bytesToHex(sha256(utf8ToBytes(text))).slice(0, CHECKSUM_LENGTH)
@@ -63,6 +77,8 @@ export interface NewToken {
   name: string
   scopes: Scope[]
   projects: string[] | null
+  /** Id of the token that mints it, or `bootstrap`. */
+  by: string
   /** Unix milliseconds. */
   expires: number
 }
@@ -84,18 +100,21 @@ export function mintToken(sql: Sql, macKey: Uint8Array, now: number, token: NewT
     name: token.name,
     scopes: JSON.stringify(token.scopes),
     projects: token.projects && JSON.stringify(token.projects),
+    minted_by: token.by,
     created: now,
     expires: token.expires,
     revoked: null,
   }
   run(
     sql,
-    'INSERT INTO tokens (id, digest, name, scopes, projects, created, expires, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    `INSERT INTO tokens (id, digest, name, scopes, projects, minted_by, created, expires, mac)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.digest,
     row.name,
     row.scopes,
     row.projects,
+    row.minted_by,
     row.created,
     row.expires,
     macOf(macKey, partsOf(row), 'tokens'),
@@ -105,23 +124,73 @@ export function mintToken(sql: Sql, macKey: Uint8Array, now: number, token: NewT
 
 const holds = (macKey: Uint8Array, row: TokenRow): boolean => macHolds(macKey, partsOf(row), row.mac, 'tokens')
 
+/** Also one that has ended: the bootstrap secret died with it. */
 export const adminExists = (sql: Sql, macKey: Uint8Array): boolean =>
-  all<TokenRow>(sql, 'SELECT * FROM tokens').some(
-    (row) => holds(macKey, row) && JSON.parse(row.scopes).includes('admin'),
-  )
+  all<TokenRow>(sql, 'SELECT * FROM tokens').some((row) => holds(macKey, row) && scopesOf(row).includes('admin'))
 
 /** Who a token belongs to, or why it is refused: one answer for unknown, malformed, revoked and expired ones. */
 export function bearerOf(sql: Sql, macKey: Uint8Array, token: string, now: number): Bearer | Refused {
   const row = looksLikeToken(token)
     ? one<TokenRow>(sql, 'SELECT * FROM tokens WHERE digest = ?', digest(token))
     : undefined
-  if (!row || !holds(macKey, row) || row.revoked !== null || row.expires <= now)
+  if (!row || !holds(macKey, row) || !isGood(row, now))
     return refused('unauthorised', 401, 'Invalid or non-existent authentication information.')
+  if (row.used === null || Math.abs(now - row.used) >= USE_NOTED_MS)
+    run(sql, 'UPDATE tokens SET used = ? WHERE id = ?', now, row.id)
+  return { id: row.id, scopes: scopesOf(row), projects: projectsOf(row), expires: row.expires }
+}
+
+const isGood = ({ revoked, expires }: TokenRow, now: number): boolean => revoked === null && expires > now
+const scopesOf = ({ scopes }: TokenRow): Scope[] => JSON.parse(scopes)
+const projectsOf = ({ projects }: TokenRow): string[] | null => (projects === null ? null : JSON.parse(projects))
+
+const shown = (row: TokenRow): TokenShown => {
+  const seconds = (ms: number): number => Math.floor(ms / 1000)
   return {
     id: row.id,
-    scopes: JSON.parse(row.scopes),
-    projects: row.projects === null ? null : JSON.parse(row.projects),
+    name: row.name,
+    scopes: scopesOf(row),
+    projects: projectsOf(row),
+    by: row.minted_by,
+    created: seconds(row.created),
+    expires: seconds(row.expires),
+    ...(row.revoked === null ? {} : { revoked: seconds(row.revoked) }),
+    ...(row.used === null ? {} : { lastUsed: seconds(row.used) }),
   }
+}
+
+/**
+ * At most `limit` tokens after the id, in the order of ids; `ended`: also those that are good no more. `next` is there if
+ * there may be more, whatever the rows of this page are worth.
+ */
+export function tokensAfter(
+  sql: Sql,
+  macKey: Uint8Array,
+  now: number,
+  { after, limit, ended }: { after: string; limit: number; ended: boolean },
+): { tokens: TokenShown[]; next?: string } {
+  const which = ended ? '' : 'AND revoked IS NULL AND expires > ?'
+  const bindings = ended ? [after, limit] : [after, now, limit]
+  const rows = all<TokenRow>(sql, `SELECT * FROM tokens WHERE id > ? ${which} ORDER BY id LIMIT ?`, ...bindings)
+  const tokens = rows.filter((row) => holds(macKey, row)).map(shown)
+  return rows.length < limit ? { tokens } : { tokens, next: rows.at(-1)!.id }
+}
+
+export function findToken(sql: Sql, macKey: Uint8Array, id: string): TokenShown | undefined {
+  const row = one<TokenRow>(sql, 'SELECT * FROM tokens WHERE id = ?', id)
+  return row && holds(macKey, row) ? shown(row) : undefined
+}
+
+/** Whether another token than `id` is good and may administer every project. */
+export const otherAdmin = (sql: Sql, macKey: Uint8Array, now: number, id: string): boolean =>
+  all<TokenRow>(sql, 'SELECT * FROM tokens WHERE id <> ?', id).some(
+    (row) => isGood(row, now) && row.projects === null && scopesOf(row).includes('admin') && holds(macKey, row),
+  )
+
+export function endToken(sql: Sql, macKey: Uint8Array, id: string, now: number): void {
+  const row = one<TokenRow>(sql, 'SELECT * FROM tokens WHERE id = ?', id)!
+  const mac = macOf(macKey, partsOf({ ...row, revoked: now }), 'tokens')
+  run(sql, 'UPDATE tokens SET revoked = ?, mac = ? WHERE id = ?', now, mac, id)
 }
 
 export const mayTouch = (bearer: Bearer, scope: Scope, project: string): boolean =>

@@ -1,12 +1,13 @@
 // The operators' API, JSON in and out. State: none. Whether a caller may do what is asked is decided by the publisher in
 // the transaction of the change. Errors are application/problem+json (RFC 9457); nothing is cached, answers hold secrets.
 import { type Context, Hono } from 'hono'
-import type { Done, KeysAnswer, MintAnswer, Refused, Scope, StageAnswer, Status } from '../durable-objects/rpc.ts'
-import { isValidName, normalizeName } from '../pypi/names.ts'
+import type { Done, KeysAnswer, Refused, StageAnswer, Status } from '../durable-objects/rpc.ts'
+import { normalizeName } from '../pypi/names.ts'
 import { FormatError } from '../tuf/errors.ts'
-import { asInteger, asString, asStrings } from '../tuf/fields.ts'
+import { asString, asStrings } from '../tuf/fields.ts'
 import { answer, credentialOf, fromBase64, problem, readBody } from './api-json.ts'
 import { addRecovery } from './api-recovery.ts'
+import { addTokens } from './api-tokens.ts'
 import { addUpkeep, freshnessFrom } from './api-upkeep.ts'
 import type { Env } from './env.ts'
 import { log, Problem } from './errors.ts'
@@ -15,8 +16,8 @@ import { isForeign } from './origin.ts'
 /** The repository that `/api/` is about. */
 const REPOSITORY = 'main'
 
-/** A token's or a yank's description is a few hundred bytes; 1 MiB is room for thousands of project names. */
-const BODY_BYTES_MAX = 1024 * 1024
+/** A yank's reason is a few hundred bytes. */
+const BODY_BYTES_MAX = 16 * 1024
 /** Ten roots, targets and bins of at most 512,000 bytes each (what clients accept), in base64: 12 × 683 kB. */
 const CEREMONY_BYTES_MAX = 8 * 1024 * 1024
 
@@ -50,21 +51,6 @@ api.post('/api/ceremony/metadata', async (c) => {
   return answer<Given<Done>>(await c.env.MEMBER.initialise(request, secret))
 })
 
-/** Mints a token; it is shown in this answer and never again. Takes an admin token, first the bootstrap secret. */
-api.post('/api/tokens', async (c) => {
-  const secret = credential(c)
-  const body = await readBody(c.req.raw, BODY_BYTES_MAX, ['name', 'scopes', 'projects', 'expires'])
-  const request = {
-    repository: REPOSITORY,
-    name: asString(body.get('name'), 'name'),
-    // Which words are scopes is the publisher's to know.
-    scopes: asStrings(body.get('scopes'), 'scopes') as Scope[],
-    ...(body.has('projects') ? { projects: asStrings(body.get('projects'), 'projects').map(projectName) } : {}),
-    expires: asInteger(body.get('expires'), 1, 'expires'),
-  }
-  return answer<Given<MintAnswer>>(await c.env.MEMBER.mint(request, secret))
-})
-
 /** State, versions, expiries and the last error. Open: it says nothing the public metadata does not, but the counts. */
 api.get('/api/status', async (c) => answer<Status>(await c.env.PUBLIC.status(REPOSITORY)))
 
@@ -79,6 +65,7 @@ api.put('/api/projects/:project/files/:filename/yank', async (c) => {
 /** Takes a yank back. */
 api.delete('/api/projects/:project/files/:filename/yank', (c) => yank(c, credential(c), false))
 
+addTokens(api, REPOSITORY)
 addUpkeep(api, REPOSITORY)
 addRecovery(api, REPOSITORY)
 
@@ -106,12 +93,6 @@ async function yank(c: ApiContext, token: string, yanked: boolean | string): Pro
   const request = { repository: REPOSITORY, token, project: normalizeName(project), filename, yanked }
   const staged: StageAnswer = await c.env.MEMBER.yank(request)
   return answer<Given<StageAnswer>>(staged, staged.ok && !staged.visible ? 202 : 200)
-}
-
-function projectName(name: string): string {
-  if (!isValidName(name))
-    throw new FormatError(`'projects' has a name that is none: use ASCII letters, digits and '-'.`)
-  return normalizeName(name)
 }
 
 const credential = (c: ApiContext): string => credentialOf(c.req.raw)

@@ -33,6 +33,8 @@ interface FactTypes {
   webhook: string
   /** Newest row of the journal that was looked at for notices. */
   noticedSeq: number
+  /** How often something staged was taken back (withdraw.ts). */
+  withdrawals: number
   /** Failed passes in a row, for the back-off. */
   failures: number
 }

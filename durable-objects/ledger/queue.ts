@@ -3,12 +3,14 @@
 import { binOfProject } from './bins.ts'
 import { all, one, run, type Sql } from './sql.ts'
 
-export function enqueue(sql: Sql, project: string, filename: string): number {
+/** @param token id of the token that made the change; absent: the publisher itself */
+export function enqueue(sql: Sql, project: string, filename: string, token?: string): number {
   return one<{ seq: number }>(
     sql,
-    'INSERT INTO queue (project, filename) VALUES (?, ?) RETURNING seq',
+    'INSERT INTO queue (project, filename, token) VALUES (?, ?, ?) RETURNING seq',
     project,
     filename,
+    token ?? null,
   )!.seq
 }
 

@@ -7,13 +7,14 @@
 // - roles.publication and pages.publication name the publication whose object rows hold the live bytes.
 // - A file is staged (accepted, not yet in a live publication), live, deleted or quarantined. Its queue row without a
 //   publication is waiting; with one it shares that publication's fate.
+// - A queue row that is withdrawn goes, with the file it stands for, as soon as it is in no publication (withdraw.ts).
 // - A blob is begun, stored, referenced, condemned or gone; (sha256, n) is never given out twice.
 // - Rows of files, pages, retired pages, tokens and offline carry a MAC under a key that is in no table (mac.ts); one that
 //   does not hold is as good as absent.
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
-const VERSION = 4
+const VERSION = 5
 
 const TABLES = `
 CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -62,9 +63,11 @@ CREATE TABLE blobs (
 CREATE INDEX blobs_begun ON blobs (created) WHERE state = 'begun';
 
 CREATE TABLE queue (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, filename TEXT NOT NULL, publication INTEGER
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, filename TEXT NOT NULL, publication INTEGER,
+  token TEXT, withdrawn INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX queue_by_project ON queue (project);
+CREATE INDEX queue_withdrawn ON queue (seq) WHERE withdrawn = 1;
 
 CREATE TABLE publications (
   id INTEGER PRIMARY KEY AUTOINCREMENT, state TEXT NOT NULL, snapshot INTEGER NOT NULL,
@@ -97,7 +100,7 @@ CREATE INDEX notices_by_time ON notices (next_at) WHERE next_at IS NOT NULL;
 
 CREATE TABLE tokens (
   id TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, name TEXT NOT NULL, scopes TEXT NOT NULL, projects TEXT,
-  created INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER, mac BLOB
+  minted_by TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER, used INTEGER, mac BLOB
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE journal (

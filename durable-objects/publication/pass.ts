@@ -8,11 +8,12 @@
 import { collectGarbage, collectOverdue } from '../collection.ts'
 import { freshnessOf, tickDue } from '../freshness.ts'
 import { getFact } from '../ledger/facts.ts'
-import { openPublication, type Publication } from '../ledger/publications.ts'
+import { findPublication, openPublication, type Publication } from '../ledger/publications.ts'
 import { liveRole } from '../ledger/roles.ts'
 import { one } from '../ledger/sql.ts'
 import { publicationInDoubt } from '../ledger/timestamps.ts'
-import { applyPublication } from './apply.ts'
+import { dropWithdrawn, withdrawals } from '../withdraw.ts'
+import { type ApplyResult, applyPublication } from './apply.ts'
 import { commitPublication } from './commit.ts'
 import { type Context, RetryableFault } from './context.ts'
 import { inspectTimestamp, recordForeignWrite } from './fence.ts'
@@ -31,32 +32,46 @@ const TICK_LOOK_MS = 1_000
 export async function runPass(ctx: Context, published: (seqs: number[]) => void): Promise<void> {
   for (let round = 0; round < ROUNDS_MAX; round++) {
     await settle(ctx, published)
-    const publication = openPublication(ctx.sql) ?? (await prepare(ctx))
+    const publication = openPublication(ctx.sql) ?? (await prepare(ctx, published))
     if (!publication) {
       if (!tickDue(ctx.sql, freshnessOf(ctx.sql), ctx.now())) break
       await flip(ctx, liveSnapshot(ctx)!, null, published)
       continue
     }
-    if (ctx.now() > publication.half_life) {
-      await giveUp(ctx, publication, published, 'less than half the life of a role was left before it went out')
-      continue
-    }
-    const applied = await applyPublication(ctx, publication, ticker(ctx, published))
+    const applied = await applyUnlessOver(ctx, publication, published)
     if (!applied.ok) await giveUp(ctx, publication, published, applied.reason, applied.poison)
     else if (await flip(ctx, snapshotOf(ctx, publication), publication.id, published)) await collectOverdue(ctx)
   }
   await collectGarbage(ctx)
 }
 
+/** Looked at before the puts, and after them: a withdrawal ends a publication that is being applied. */
+async function applyUnlessOver(
+  ctx: Context,
+  publication: Publication,
+  published: (seqs: number[]) => void,
+): Promise<ApplyResult> {
+  const withdrawn = () => findPublication(ctx.sql, publication.id)?.half_life === 0
+  const over = { ok: false, reason: 'what a revoked token staged is in it' } as const
+  if (withdrawn()) return over
+  if (ctx.now() > publication.half_life)
+    return { ok: false, reason: 'less than half the life of a role was left before it went out' }
+  const applied = await applyPublication(ctx, publication, ticker(ctx, published))
+  return applied.ok && withdrawn() ? over : applied
+}
+
 /** Plans, signs and commits the next publication, not before the flip interval of the last one is over. */
-async function prepare(ctx: Context): Promise<Publication | undefined> {
+async function prepare(ctx: Context, published: (seqs: number[]) => void): Promise<Publication | undefined> {
   const { sql } = ctx
+  published(ctx.storage.transactionSync(() => dropWithdrawn(ctx)).map(({ seq }) => seq))
   if (!planNeeded(sql, ctx.now())) return undefined
   // What is staged during the wait shares the publication.
   const since = ctx.now() - (getFact(sql, 'flippedAt') ?? 0)
   if (since >= 0 && since < ctx.flipIntervalMs) await ctx.sleep(ctx.flipIntervalMs - since)
+  const before = withdrawals(ctx)
   const plan = makePlan(sql, ctx.custody.macKey(), ctx.now())
-  return commitPublication(ctx, plan, await signPublication(ctx, plan))
+  const signed = await signPublication(ctx, plan)
+  return withdrawals(ctx) === before ? commitPublication(ctx, plan, signed) : prepare(ctx, published)
 }
 
 /** Brings ledger and bucket together before anything is written. */

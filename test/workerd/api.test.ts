@@ -1,46 +1,13 @@
 // The operators' API through the whole face, from the first ceremony to a yank. One repository for the file; the tests
 // build on each other in order.
-import { exports } from 'cloudflare:workers'
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { holdCeremony, makeOfflineKey, type OnlineKeys } from '../../cli/ceremony.ts'
+import { AUTH, call, expectProblem, inAnHour } from './calls.ts'
 import { fieldsOf, formOf, makeWheel } from './distributions.ts'
 import { BOOTSTRAP, STANDARD } from './repository.ts'
 import { page, post, world } from './upload-harness.ts'
 
-const face = exports as unknown as { default: Fetcher }
-
-interface Call {
-  token?: string
-  body?: unknown
-  headers?: Record<string, string>
-}
-
-function call(method: string, path: string, { token, body, headers = {} }: Call = {}): Promise<Response> {
-  return face.default.fetch(`http://127.0.0.1${path}`, {
-    method,
-    headers: {
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...headers,
-    },
-    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-  })
-}
-
-async function expectProblem(answer: Response, status: number, detail: RegExp): Promise<void> {
-  const text = await answer.text()
-  expect({ status: answer.status, text }).toMatchObject({ status })
-  expect(answer.headers.get('content-type')).toBe('application/problem+json')
-  expect(answer.headers.get('cache-control')).toBe('no-store')
-  expect(answer.headers.get('www-authenticate')).toBe(status === 401 ? 'Bearer realm="tuf-edge"' : null)
-  const problem = JSON.parse(text) as Record<string, unknown>
-  expect(problem).toMatchObject({ type: 'about:blank', status })
-  expect(problem.detail).toMatch(detail)
-}
-
 const toBase64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes))
-const inAnHour = () => Math.floor(Date.now() / 1000) + 3_600
-const AUTH = /^Invalid or non-existent authentication information\.$/
 
 describe('the ceremony', () => {
   test('wants the bootstrap secret', async () => {
@@ -85,42 +52,16 @@ describe('the ceremony', () => {
   })
 })
 
-describe('tokens', () => {
-  const mint = (body: unknown, more: Call = {}) => call('POST', '/api/tokens', { token: BOOTSTRAP, body, ...more })
-  const right = { name: 'ci', scopes: ['upload', 'create', 'yank'], expires: 0 }
-
-  test('are minted for names that are normalised first', async () => {
-    const body = { ...right, projects: ['My.Project', 'yanked'], expires: inAnHour() }
-    const answer = await mint(body)
-    expect([answer.status, answer.headers.get('cache-control')]).toEqual([200, 'no-store'])
-    const { token } = await answer.json<{ token: string }>()
-    expect(token).toMatch(/^tue_/)
-    world.token = token
+describe('yank', () => {
+  beforeAll(async () => {
+    const body = { name: 'ci', scopes: ['upload', 'create', 'yank'], projects: ['my-project'], expires: inAnHour() }
+    world.token = (
+      await (await call('POST', '/api/tokens', { token: BOOTSTRAP, body })).json<{ token: string }>()
+    ).token
     const file = await makeWheel('my-project', '1.0')
     expect((await post(formOf(fieldsOf(file), file.filename, file.bytes))).status).toBe(200)
   })
 
-  test.for([
-    ['nothing', '', /./],
-    ['no JSON', '{', /./],
-    ['a list', '[]', /^The body must be an object/],
-    ['a field twice', '{"name":"a","name":"b"}', /./],
-    ['an unknown field', { ...right, scope: 'upload' }, /may have: name, scopes, projects, expires/],
-    ['no expiry', { name: 'ci', scopes: ['upload'] }, /expires/],
-    ['an expiry in the past', { ...right, expires: 1 }, /in the future/],
-    ['an unknown scope', { ...right, scopes: ['everything'], expires: 9_999_999_999 }, /scopes out of/],
-    ['a project that is none', { ...right, projects: ['a b'], expires: 9_999_999_999 }, /'projects'/],
-  ] as const)('are not minted for %s', async ([, body, detail]) => expectProblem(await mint(body), 400, detail))
-
-  test('are not minted for who may not', async () => {
-    await expectProblem(await mint({ ...right, expires: inAnHour() }, { token: world.token }), 403, /scope admin/)
-    await expectProblem(await mint(right, { headers: { 'content-type': 'text/plain' } }), 415, /application\/json/)
-    await expectProblem(await mint(right, { headers: { origin: 'https://evil.test' } }), 403, /other origins/)
-    await expectProblem(await mint(`"${'x'.repeat(1024 * 1024)}"`), 413, /at most 1048576 bytes/)
-  })
-})
-
-describe('yank', () => {
   const path = '/api/projects/My_Project/files/my_project-1.0-py3-none-any.whl/yank'
 
   test('shows its reason on the page, and is taken back', async () => {
@@ -147,7 +88,7 @@ describe('yank', () => {
 test('what is not there is a problem too', async () => {
   await expectProblem(await call('GET', '/api/nothing'), 404, /nothing here/)
   await expectProblem(await call('POST', '/api'), 404, /nothing here/)
-  const answer = await call('GET', '/api/tokens')
-  expect(answer.headers.get('allow')).toBe('POST')
+  const answer = await call('PUT', '/api/tokens')
+  expect(answer.headers.get('allow')).toBe('POST, GET')
   await expectProblem(answer, 405, /other methods/)
 })

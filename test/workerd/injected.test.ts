@@ -157,7 +157,8 @@ describe('can an attacker force a rotation and so have an injected package signe
         const { sql, repository } = stage
         const token = await newToken()
         await sql(
-          'INSERT INTO tokens (id, digest, name, scopes, projects, created, expires) VALUES (?, ?, ?, ?, NULL, 1, ?)',
+          `INSERT INTO tokens (id, digest, name, scopes, projects, minted_by, created, expires)
+           VALUES (?, ?, ?, ?, NULL, 'bootstrap', 1, ?)`,
           ...['evil', await sha256Hex(encode(token)), 'x', '["upload","create","yank","admin"]', 4e12],
         )
         const upload = publish({ ...repository, token }, STRANGER, '6.6', EVIL)
