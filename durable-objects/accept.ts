@@ -13,6 +13,7 @@ import { enqueue, pendingChange, queueHolds } from './ledger/queue.ts'
 import { liveRole } from './ledger/roles.ts'
 import { one, run, type Sql } from './ledger/sql.ts'
 import type { Context } from './publication/context.ts'
+import { projectCreated } from './publishers.ts'
 import {
   type BeginAnswer,
   type BeginRequest,
@@ -127,7 +128,10 @@ export function stage(ctx: Context, request: StageRequest): Accepted {
       now,
       bearer.id,
     )
-    if (created > 0) setFact(sql, 'listDirty', 1)
+    if (created > 0) {
+      setFact(sql, 'listDirty', 1)
+      projectCreated(ctx, project, bearer.id)
+    }
     insertFile(sql, ctx.custody.macKey(), {
       project,
       filename,

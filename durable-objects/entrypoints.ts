@@ -26,6 +26,17 @@ import {
   type Trust,
   type YankRequest,
 } from './rpc.ts'
+import type {
+  AddPublisherAnswer,
+  AddPublisherRequest,
+  AudienceAnswer,
+  AudienceRequest,
+  ExchangeAnswer,
+  ExchangeRequest,
+  ListPublishersAnswer,
+  ListPublishersRequest,
+  RemovePublisherRequest,
+} from './rpc-oidc.ts'
 import type { ListTokensAnswer, ListTokensRequest, RevokeAnswer, RevokeRequest } from './rpc-tokens.ts'
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { looksLikeToken, sameSecret } from './tokens.ts'
@@ -75,6 +86,11 @@ export class Public extends WorkerEntrypoint<Env> {
 
   async status(repository: string): Promise<Status | Refused> {
     return ask<Status>(this.env, repository, (stub) => stub.status())
+  }
+
+  /** What the JWT of a trusted publisher must be made for. */
+  async audience(repository: string): Promise<AudienceAnswer> {
+    return ask<AudienceAnswer>(this.env, repository, (stub) => stub.audience())
   }
 }
 
@@ -134,6 +150,32 @@ export class Member extends WorkerEntrypoint<Env> {
 
   async revoke(request: RevokeRequest): Promise<RevokeAnswer> {
     return ask<RevokeAnswer>(this.env, request.repository, (stub) => stub.revoke(request))
+  }
+
+  async addPublisher(request: AddPublisherRequest): Promise<AddPublisherAnswer> {
+    return ask<AddPublisherAnswer>(this.env, request.repository, (stub) => stub.addPublisher(request))
+  }
+
+  async listPublishers(request: ListPublishersRequest): Promise<ListPublishersAnswer> {
+    return ask<ListPublishersAnswer>(this.env, request.repository, (stub) => stub.listPublishers(request))
+  }
+
+  async removePublisher(request: RemovePublisherRequest): Promise<Done> {
+    return ask<Done>(this.env, request.repository, (stub) => stub.removePublisher(request))
+  }
+
+  async setAudience(request: AudienceRequest): Promise<Done> {
+    return ask<Done>(this.env, request.repository, (stub) => stub.setAudience(request))
+  }
+
+  /** Takes the JWT of a trusted publisher, which the object verifies itself. */
+  async exchange(request: ExchangeRequest): Promise<ExchangeAnswer> {
+    return ask<ExchangeAnswer>(this.env, request.repository, (stub) => stub.exchange(request))
+  }
+
+  /** Ends a token that `exchange` gave. */
+  async burn(repository: string, token: string): Promise<Done> {
+    return ask<Done>(this.env, repository, (stub) => stub.burn(token))
   }
 
   /** Takes an admin token; the bootstrap secret where the ledger is empty or the bucket lost. */

@@ -10,6 +10,7 @@ import { Custody } from './custody.ts'
 import { type Env, readSettings, type Settings } from './env.ts'
 import { nextAlarm } from './freshness.ts'
 import { initialise } from './initialise.ts'
+import { IssuerKeys } from './issuer-keys.ts'
 import { clearFact, getFact, setFact } from './ledger/facts.ts'
 import { findFile } from './ledger/files.ts'
 import { isRetainedPage } from './ledger/garbage.ts'
@@ -22,6 +23,7 @@ import { createTables } from './ledger/schema.ts'
 import { type Caller, operatorOf } from './operator.ts'
 import { type Context, Halt, RetryableFault } from './publication/context.ts'
 import { runPass } from './publication/pass.ts'
+import { addPublisher, audienceOf, burn, exchange, listPublishers, removePublisher, setAudience } from './publishers.ts'
 import { notLive, rebuildBatch } from './rebuild.ts'
 import { confirmOf, forgetHalt, resumeFromPublic } from './resume.ts'
 import {
@@ -45,6 +47,17 @@ import {
   type Trust,
   type YankRequest,
 } from './rpc.ts'
+import type {
+  AddPublisherAnswer,
+  AddPublisherRequest,
+  AudienceAnswer,
+  AudienceRequest,
+  ExchangeAnswer,
+  ExchangeRequest,
+  ListPublishersAnswer,
+  ListPublishersRequest,
+  RemovePublisherRequest,
+} from './rpc-oidc.ts'
 import type { ListTokensAnswer, ListTokensRequest, RevokeAnswer, RevokeRequest } from './rpc-tokens.ts'
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { statusOf } from './status.ts'
@@ -58,6 +71,7 @@ export class Publisher extends DurableObject<Env> {
   #context: Context | undefined
   #flight: Promise<void> | undefined
   readonly #waiters = new Waiters()
+  readonly #issuerKeys = new IssuerKeys()
   #telling = false
   /** Replaced by tests only. */
   clock: () => number = Date.now
@@ -138,6 +152,36 @@ export class Publisher extends DurableObject<Env> {
     const { seqs = [], ...given } = answer
     this.#waiters.announce(seqs)
     return given
+  }
+
+  addPublisher(request: AddPublisherRequest): AddPublisherAnswer {
+    return this.#unready() ?? addPublisher(this.#ctx(), request)
+  }
+
+  listPublishers(request: ListPublishersRequest): ListPublishersAnswer {
+    return listPublishers(this.#ctx(), request)
+  }
+
+  /** Also while it has halted: who must not publish any more does not wait for a repair. */
+  removePublisher(request: RemovePublisherRequest): Done {
+    return removePublisher(this.#ctx(), request)
+  }
+
+  audience(): AudienceAnswer {
+    return this.#unready() ?? { ok: true, audience: audienceOf(this.#ctx()) }
+  }
+
+  setAudience(request: AudienceRequest): Done {
+    return this.#unready() ?? setAudience(this.#ctx(), request)
+  }
+
+  /** A JWT of somebody's CI for a token. */
+  async exchange({ identity }: ExchangeRequest): Promise<ExchangeAnswer> {
+    return this.#unready() ?? exchange(this.#ctx(), this.#issuerKeys, identity)
+  }
+
+  burn(token: string): Done {
+    return burn(this.#ctx(), token)
   }
 
   /** Runs a pass if anything is due; the watchdog, readers and operators may all call it. */

@@ -8,7 +8,7 @@ export interface TokenShown {
   scopes: Scope[]
   /** Null: every project. */
   projects: string[] | null
-  /** Id of the admin token that minted it, or `bootstrap`. */
+  /** Id of the admin token that minted it, `bootstrap`, or `publisher ID` of a trusted one. */
   by: string
   created: number
   expires: number

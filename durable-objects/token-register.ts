@@ -98,7 +98,8 @@ export function revoke(ctx: Context, { token, id, dropStaged }: RevokeRequest): 
 
 const NOTHING = { dropped: [], withdrawing: [], seqs: [] }
 
-function adminOf({ sql, custody, now }: Context, token: string, what: string): Bearer | Refused {
+/** Who the token belongs to if it may administer, whatever it is limited to. */
+export function adminOf({ sql, custody, now }: Context, token: string, what: string): Bearer | Refused {
   const bearer = bearerOf(sql, custody.macKey(), token, now())
   if ('ok' in bearer || bearer.scopes.includes('admin')) return bearer
   return refused('forbidden', 403, `The given token isn't allowed to ${what}: that takes the scope admin.`)

@@ -77,7 +77,7 @@ export interface NewToken {
   name: string
   scopes: Scope[]
   projects: string[] | null
-  /** Id of the token that mints it, or `bootstrap`. */
+  /** Id of the token that mints it, `bootstrap`, or `publisher ID` of a trusted one. */
   by: string
   /** Unix milliseconds. */
   expires: number

@@ -11,6 +11,7 @@ import { clearFact, getFact, setFact } from './ledger/facts.ts'
 import { appendJournal, journalHead } from './ledger/journal.ts'
 import { addNotice, clearNotices, dueNotices, noteAttempt, noteDelivered } from './ledger/notices.ts'
 import { all, type Sql } from './ledger/sql.ts'
+import { isLoopback } from './loopback.ts'
 import { permitted } from './operator.ts'
 import type { Context } from './publication/context.ts'
 import { type Done, refused } from './rpc.ts'
@@ -26,7 +27,6 @@ const TRIES_MAX = 20
 /** Delivered in one go; the rest comes with the next alarm, so that a slow receiver holds no invocation for minutes. */
 const BATCH = 10
 const TOLD: readonly string[] = ['halted', 'quarantined', 'foreign-write']
-const LOOPBACK: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
 const SECRET = /^[\x21-\x7e]{16,200}$/
 const URL_LENGTH_MAX = 2_000
 
@@ -75,7 +75,7 @@ function complaint({ url, secret }: { url: string; secret: string }): string | u
     parsed &&
     parsed.username === '' &&
     parsed.password === '' &&
-    (parsed.protocol === 'https:' || (parsed.protocol === 'http:' && LOOPBACK.includes(parsed.hostname)))
+    (parsed.protocol === 'https:' || (parsed.protocol === 'http:' && isLoopback(parsed)))
   return good ? undefined : 'The url of a webhook is https, or http to this machine, without a password in it.'
 }
 

@@ -15,7 +15,9 @@ const TITLES: Readonly<Record<number, string>> = {
   405: 'Method Not Allowed',
   409: 'Conflict',
   413: 'Content Too Large',
+  406: 'Not Acceptable',
   415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
   503: 'Service Unavailable',
 }
 
@@ -30,8 +32,13 @@ export function credentialOf(request: Request): string {
 }
 
 /** RFC 9457; `detail` is one sentence for a person. */
-export function problem(status: number, detail: string, headers: Readonly<Record<string, string>> = {}): Response {
-  const body = { type: 'about:blank', title: TITLES[status] ?? 'Error', status, detail }
+export function problem(
+  status: number,
+  detail: string,
+  headers: Readonly<Record<string, string>> = {},
+  more: object = {},
+): Response {
+  const body = { type: 'about:blank', title: TITLES[status] ?? 'Error', status, detail, ...more }
   return json(status, body, 'application/problem+json', headers)
 }
 
@@ -47,7 +54,12 @@ export function answer<T extends { ok: true }>(result: T | Refused, status = 200
   })
 }
 
-function json(status: number, body: unknown, type: string, headers: Readonly<Record<string, string>> = {}): Response {
+export function json(
+  status: number,
+  body: unknown,
+  type: string,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
   const all = { 'Content-Type': type, 'Cache-Control': 'no-store', ...headers }
   return new Response(`${JSON.stringify(body)}\n`, { status, headers: all })
 }
@@ -72,7 +84,8 @@ export function objectOf(value: Json | undefined, what: string, known: readonly 
   throw new FormatError(`${what} has a field that is unknown here; it may have: ${known.join(', ')}.`)
 }
 
-async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
+/** @throws Problem */
+export async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
   const tooLarge = new Problem(413, `The body may have at most ${bytesMax} bytes.`)
   if (Number(request.headers.get('content-length') ?? 0) > bytesMax) throw tooLarge
   const chunks: Uint8Array[] = []

@@ -6,6 +6,7 @@ import { normalizeName } from '../pypi/names.ts'
 import { FormatError } from '../tuf/errors.ts'
 import { asString, asStrings } from '../tuf/fields.ts'
 import { answer, credentialOf, fromBase64, problem, readBody } from './api-json.ts'
+import { addPublishers } from './api-publishers.ts'
 import { addRecovery } from './api-recovery.ts'
 import { addTokens } from './api-tokens.ts'
 import { addUpkeep, freshnessFrom } from './api-upkeep.ts'
@@ -67,6 +68,7 @@ api.delete('/api/projects/:project/files/:filename/yank', (c) => yank(c, credent
 
 addTokens(api, REPOSITORY)
 addUpkeep(api, REPOSITORY)
+addPublishers(api, REPOSITORY)
 addRecovery(api, REPOSITORY)
 
 for (const path of new Set(api.routes.map((route) => route.path))) {

@@ -9,6 +9,7 @@ import { answerTo, NotFound, NotInitialised, Problem } from './errors.ts'
 import { answerFile } from './files.ts'
 import { HealthCheck } from './health.ts'
 import { answerHome } from './home.ts'
+import { oidc } from './oidc.ts'
 import { hasHost, isLoopback, rawPath } from './paths.ts'
 import { Reader } from './reader.ts'
 import { answerSimple } from './simple.ts'
@@ -43,6 +44,7 @@ export function createFace(repository: string): Hono<Face> {
 
   face.route('/', upload)
   face.route('/', api)
+  face.route('/', oidc)
   reads('/', (c) => answerHome(c.env, reader, c.req.raw))
   reads('/healthz', (c) => health.answer(c.env))
   reads('/metrics', (c) => health.metrics(c.env))

@@ -35,6 +35,8 @@ interface FactTypes {
   noticedSeq: number
   /** How often something staged was taken back (withdraw.ts). */
   withdrawals: number
+  /** What JWTs of trusted publishers must be made for, if it was set. */
+  audience: string
   /** Failed passes in a row, for the back-off. */
   failures: number
 }

@@ -9,12 +9,12 @@
 //   publication is waiting; with one it shares that publication's fate.
 // - A queue row that is withdrawn goes, with the file it stands for, as soon as it is in no publication (withdraw.ts).
 // - A blob is begun, stored, referenced, condemned or gone; (sha256, n) is never given out twice.
-// - Rows of files, pages, retired pages, tokens and offline carry a MAC under a key that is in no table (mac.ts); one that
-//   does not hold is as good as absent.
+// - Rows of files, pages, retired pages, tokens, publishers and offline carry a MAC under a key that is in no table
+//   (mac.ts); one that does not hold is as good as absent.
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
-const VERSION = 5
+const VERSION = 6
 
 const TABLES = `
 CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -102,6 +102,24 @@ CREATE TABLE tokens (
   id TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, name TEXT NOT NULL, scopes TEXT NOT NULL, projects TEXT,
   minted_by TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER, used INTEGER, mac BLOB
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE publishers (
+  id TEXT PRIMARY KEY, project TEXT NOT NULL, issuer TEXT NOT NULL, subject TEXT NOT NULL, source TEXT NOT NULL,
+  pending INTEGER NOT NULL, created INTEGER NOT NULL, added_by TEXT NOT NULL, mac BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX publishers_by_subject ON publishers (issuer, subject);
+CREATE INDEX publishers_by_project ON publishers (project);
+
+CREATE TABLE exchanges (
+  issuer TEXT NOT NULL, jwt TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (issuer, jwt)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX exchanges_by_time ON exchanges (until);
+
+CREATE TABLE publisher_tokens (
+  token TEXT NOT NULL, publisher TEXT NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY (token, publisher)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX publisher_tokens_by_publisher ON publisher_tokens (publisher);
+CREATE INDEX publisher_tokens_by_time ON publisher_tokens (expires);
 
 CREATE TABLE journal (
   seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, event TEXT NOT NULL, hash TEXT NOT NULL
