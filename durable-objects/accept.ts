@@ -7,11 +7,12 @@ import { condemnBlob } from './collection.ts'
 import { binOfShard } from './ledger/bins.ts'
 import { beginBlob, blobState, setBlobState } from './ledger/blobs.ts'
 import { setFact } from './ledger/facts.ts'
-import { countFiles, type FileRow, findFile, insertFile, setYanked } from './ledger/files.ts'
+import { countFiles, type FileRow, findFile, insertFile } from './ledger/files.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { enqueue, pendingChange, queueHolds } from './ledger/queue.ts'
 import { liveRole } from './ledger/roles.ts'
 import { one, run, type Sql } from './ledger/sql.ts'
+import { findStatus } from './ledger/statuses.ts'
 import type { Context } from './publication/context.ts'
 import { projectCreated } from './publishers.ts'
 import {
@@ -20,7 +21,6 @@ import {
   type Refused,
   refused,
   type StageRequest,
-  type YankRequest,
 } from './rpc.ts'
 import { type Bearer, bearerOf, mayTouch } from './tokens.ts'
 
@@ -155,30 +155,9 @@ export function stage(ctx: Context, request: StageRequest): Accepted {
   })
 }
 
-/** PEP 592: the page changes, the file stays signed and downloadable. */
-export function yank(ctx: Context, request: YankRequest): Accepted {
-  const { sql } = ctx
-  const now = ctx.now()
-  const { project, filename, yanked } = request
-  return ctx.storage.transactionSync(() => {
-    const bearer = bearerOf(sql, ctx.custody.macKey(), request.token, now)
-    if ('ok' in bearer) return bearer
-    if (!mayTouch(bearer, 'yank', project))
-      return refused('forbidden', 403, `The given token isn't allowed to yank files of project '${project}'.`)
-    const row = findFile(sql, project, filename)
-    if (!row || (row.state !== 'live' && row.state !== 'staged'))
-      return refused('missing', 404, `Project '${project}' has no file '${filename}'.`)
-    if (typeof yanked === 'string' && !isReason(yanked))
-      return refused('invalid', 400, 'A yank reason is one line of at most 500 characters.')
-    const value = yanked === false ? null : yanked === true ? '' : yanked
-    if (row.yanked === value) return { ok: true, ...waitingFor(sql, project, filename) }
-    setYanked(sql, ctx.custody.macKey(), row, value)
-    appendJournal(sql, now, { event: 'yank', project, filename, yanked: value, token: bearer.id })
-    return { ok: true, seq: enqueue(sql, project, filename, bearer.id) }
-  })
-}
-
-const isReason = (text: string): boolean => text.length <= 500 && /^[^\p{Cc}]*$/u.test(text)
+/** Reasons stand on signed pages, which everybody downloads. */
+export const REASON_LENGTH_MAX = 500
+export const isReason = (text: string): boolean => text.length <= REASON_LENGTH_MAX && /^[^\p{Cc}]*$/u.test(text)
 
 function authoriseUpload({ sql, custody, now }: Context, { token, project, imported }: BeginRequest): Bearer | Refused {
   const bearer = bearerOf(sql, custody.macKey(), token, now())
@@ -197,12 +176,17 @@ function authoriseUpload({ sql, custody, now }: Context, { token, project, impor
     )
   if (imported?.uploaded !== undefined && imported.uploaded > now() + CLOCK_SKEW_MS)
     return refused('invalid', 400, 'The upload date of the import is in the future.')
+  const status = findStatus(sql, custody.macKey(), project)?.status
+  if (status === 'archived' || status === 'quarantined')
+    return refused('forbidden', 403, `Project '${project}' is ${status} and takes no uploads: ask its operators.`)
+  if (status === 'deleted')
+    return refused('unavailable', 503, `Project '${project}' is being deleted: upload again in a moment.`)
   return bearer
 }
 
 function answerKnown(sql: Sql, known: FileRow, sha256: string): Extract<BeginAnswer, { kind: 'duplicate' }> | Refused {
   const { filename, state } = known
-  if (state === 'deleted')
+  if (state === 'deleted' || state === 'deleting' || state === 'dropping')
     return refused(
       'conflict',
       400,

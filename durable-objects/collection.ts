@@ -10,7 +10,15 @@ import { blobKey, blobMetadataKey, bucketPrefix, metadataKey } from '../tuf/layo
 import { forgetFormer, freshnessOf, graceMs, ORPHAN_MS } from './freshness.ts'
 import { blobState, setBlobState } from './ledger/blobs.ts'
 import { clearFact, getFact, setFact } from './ledger/facts.ts'
-import { addGarbage, dueGarbage, type GarbageKind, mendDates, oldestGarbage, removeGarbage } from './ledger/garbage.ts'
+import {
+  addGarbage,
+  dueGarbage,
+  type GarbageKind,
+  hastenGarbage,
+  mendDates,
+  oldestGarbage,
+  removeGarbage,
+} from './ledger/garbage.ts'
 import { waitingCount } from './ledger/queue.ts'
 import { liveRole } from './ledger/roles.ts'
 import { all, one } from './ledger/sql.ts'
@@ -110,6 +118,11 @@ export function condemnBlob(ctx: Context, sha256: string, n: number, reason: str
   setBlobState(ctx.sql, sha256, n, 'condemned')
   addGarbage(ctx.sql, blobKey(ctx.place, sha256, n), notBefore, 'blob', reason)
   addGarbage(ctx.sql, blobMetadataKey(ctx.place, sha256, n), notBefore, 'blob', reason)
+}
+
+/** A condemned blob that does not wait for its grace. */
+export function hastenBlob({ sql, place, now }: Context, sha256: string, n: number): void {
+  for (const key of [blobKey(place, sha256, n), blobMetadataKey(place, sha256, n)]) hastenGarbage(sql, key, now())
 }
 
 /** Uploads that began more than a day ago and were never staged. */

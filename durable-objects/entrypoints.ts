@@ -38,6 +38,7 @@ import type {
   RemovePublisherRequest,
 } from './rpc-oidc.ts'
 import type { ListTokensAnswer, ListTokensRequest, RevokeAnswer, RevokeRequest } from './rpc-tokens.ts'
+import type { RemoveAnswer, RemoveRequest, StatusRequest } from './rpc-projects.ts'
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { looksLikeToken, sameSecret } from './tokens.ts'
 
@@ -110,6 +111,14 @@ export class Member extends WorkerEntrypoint<Env> {
 
   async yank(request: YankRequest): Promise<StageAnswer> {
     return ask<StageAnswer>(this.env, request.repository, (stub) => stub.yank(request))
+  }
+
+  async remove(request: RemoveRequest): Promise<RemoveAnswer> {
+    return ask<RemoveAnswer>(this.env, request.repository, (stub) => stub.remove(request))
+  }
+
+  async setStatus(request: StatusRequest): Promise<StageAnswer> {
+    return ask<StageAnswer>(this.env, request.repository, (stub) => stub.setStatus(request))
   }
 
   async setFreshness(request: FreshnessRequest): Promise<Done> {

@@ -5,7 +5,7 @@
 // memory is dropped and the next event starts from the ledger.
 import { DurableObject } from 'cloudflare:workers'
 import { pageKey } from '../tuf/layout.ts'
-import { type Accepted, acceptedBefore, begin, stage, yank } from './accept.ts'
+import { type Accepted, acceptedBefore, begin, stage } from './accept.ts'
 import { Custody } from './custody.ts'
 import { type Env, readSettings, type Settings } from './env.ts'
 import { nextAlarm } from './freshness.ts'
@@ -21,6 +21,7 @@ import { waitingCount } from './ledger/queue.ts'
 import { liveRole } from './ledger/roles.ts'
 import { createTables } from './ledger/schema.ts'
 import { type Caller, operatorOf } from './operator.ts'
+import { erasedOf, type Removed, remove, setStatus, yank } from './projects.ts'
 import { type Context, Halt, RetryableFault } from './publication/context.ts'
 import { runPass } from './publication/pass.ts'
 import { addPublisher, audienceOf, burn, exchange, listPublishers, removePublisher, setAudience } from './publishers.ts'
@@ -59,6 +60,7 @@ import type {
   RemovePublisherRequest,
 } from './rpc-oidc.ts'
 import type { ListTokensAnswer, ListTokensRequest, RevokeAnswer, RevokeRequest } from './rpc-tokens.ts'
+import type { RemoveAnswer, RemoveRequest, StatusRequest } from './rpc-projects.ts'
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { statusOf } from './status.ts'
 import { listTokens, mint, revoke } from './token-register.ts'
@@ -132,6 +134,29 @@ export class Publisher extends DurableObject<Env> {
     const unready = this.#unready()
     if (unready) return unready
     return this.#untilVisible(this.#change(() => yank(this.#ctx(), request)))
+  }
+
+  /** Deletes or purges; a purge has erased the bytes when this returns, if the bucket took the delete. */
+  async remove(request: RemoveRequest): Promise<RemoveAnswer> {
+    const unready = this.#unready()
+    if (unready) return unready
+    const removed = this.#change((): Removed => remove(this.#ctx(), request))
+    if (!removed.ok) return removed
+    const answer = await this.#untilVisible(removed)
+    if (!answer.ok) return answer
+    const counted = { ok: true as const, visible: answer.visible, files: removed.files.length }
+    if (request.purge !== true) return counted
+    // The collector works at the end of a pass.
+    this.#arm()
+    await this.#pass()
+    return { ...counted, erased: erasedOf(this.ctx.storage.sql, removed.files) }
+  }
+
+  /** PEP 792. */
+  async setStatus(request: StatusRequest): Promise<StageAnswer> {
+    const unready = this.#unready()
+    if (unready) return unready
+    return this.#untilVisible(this.#change(() => setStatus(this.#ctx(), request)))
   }
 
   /** `bootstrap` tells that the caller proved the bootstrap secret instead of sending an admin token. */
@@ -343,7 +368,7 @@ export class Publisher extends DurableObject<Env> {
   readonly #lastError = (): string | undefined => getFact(this.ctx.storage.sql, 'lastError')
 
   /** A change and its alarm in one transaction; the flight starts at once, the alarm is for a crash before it ends. */
-  #change(change: () => Accepted): Accepted {
+  #change<T extends Accepted>(change: () => T): T {
     const accepted = this.ctx.storage.transactionSync(() => {
       const result = change()
       if (result.ok && result.seq !== undefined) this.#arm()

@@ -69,7 +69,10 @@ export interface YankRequest {
   repository: string
   token: string
   project: string
-  filename: string
+  /** One file, or with `release` all of a release. */
+  filename?: string
+  /** As in `StageRequest`. */
+  release?: string
   /** A reason or true yanks (PEP 592), false takes it back. */
   yanked: boolean | string
 }

@@ -1,17 +1,18 @@
 // The operators' API, JSON in and out. State: none. Whether a caller may do what is asked is decided by the publisher in
 // the transaction of the change. Errors are application/problem+json (RFC 9457); nothing is cached, answers hold secrets.
 import { type Context, Hono } from 'hono'
-import type { Done, KeysAnswer, Refused, StageAnswer, Status } from '../durable-objects/rpc.ts'
-import { normalizeName } from '../pypi/names.ts'
+import type { Done, KeysAnswer, Refused, Status } from '../durable-objects/rpc.ts'
 import { FormatError } from '../tuf/errors.ts'
 import { asString, asStrings } from '../tuf/fields.ts'
 import { answer, credentialOf, fromBase64, problem, readBody } from './api-json.ts'
+import { projectOperations } from './api-projects.ts'
 import { addPublishers } from './api-publishers.ts'
 import { addRecovery } from './api-recovery.ts'
 import { addTokens } from './api-tokens.ts'
 import { addUpkeep, freshnessFrom } from './api-upkeep.ts'
 import type { Env } from './env.ts'
 import { log, Problem } from './errors.ts'
+import { addOperations } from './operations.ts'
 import { isForeign } from './origin.ts'
 
 /** The repository that `/api/` is about. */
@@ -55,17 +56,7 @@ api.post('/api/ceremony/metadata', async (c) => {
 /** State, versions, expiries and the last error. Open: it says nothing the public metadata does not, but the counts. */
 api.get('/api/status', async (c) => answer<Status>(await c.env.PUBLIC.status(REPOSITORY)))
 
-/** Yanks a file (PEP 592), with or without a reason. 202: accepted, and visible in a moment. */
-api.put('/api/projects/:project/files/:filename/yank', async (c) => {
-  const token = credential(c)
-  const body = await readBody(c.req.raw, BODY_BYTES_MAX, ['reason'])
-  const reason = body.has('reason') ? asString(body.get('reason'), 'reason') : ''
-  return yank(c, token, reason === '' ? true : reason)
-})
-
-/** Takes a yank back. */
-api.delete('/api/projects/:project/files/:filename/yank', (c) => yank(c, credential(c), false))
-
+addOperations(api, projectOperations(REPOSITORY))
 addTokens(api, REPOSITORY)
 addUpkeep(api, REPOSITORY)
 addPublishers(api, REPOSITORY)
@@ -89,12 +80,5 @@ api.onError((error) => {
     'Retry-After': '5',
   })
 })
-
-async function yank(c: ApiContext, token: string, yanked: boolean | string): Promise<Response> {
-  const { project, filename } = c.req.param() as { project: string; filename: string }
-  const request = { repository: REPOSITORY, token, project: normalizeName(project), filename, yanked }
-  const staged: StageAnswer = await c.env.MEMBER.yank(request)
-  return answer<Given<StageAnswer>>(staged, staged.ok && !staged.visible ? 202 : 200)
-}
 
 const credential = (c: ApiContext): string => credentialOf(c.req.raw)

@@ -3,7 +3,7 @@
 import { macHolds, macOf } from './mac.ts'
 import { all, one, run, type Sql } from './sql.ts'
 
-export type FileState = 'staged' | 'live' | 'deleted' | 'quarantined'
+export type FileState = 'staged' | 'live' | 'dropping' | 'deleting' | 'deleted' | 'quarantined'
 
 export interface FileFacts {
   project: string
@@ -28,6 +28,10 @@ export interface FileFacts {
 export interface FileRow extends FileFacts, Record<string, string | number | null | ArrayBuffer> {
   state: FileState
   reason: string | null
+  /** Queue row of its delete. */
+  removal: number | null
+  /** 1: the bytes go with the flip, not after the grace. */
+  purge: number | null
   mac: ArrayBuffer
 }
 
@@ -59,11 +63,12 @@ export const findFile = (sql: Sql, project: string, filename: string): FileRow |
 export const filesOfProject = (sql: Sql, project: string): FileRow[] =>
   all<FileRow>(sql, "SELECT * FROM files WHERE project = ? AND state IN ('staged', 'live')", project)
 
+/** What the bin's next version may name. */
 export const filesOfBin = (sql: Sql, bin: string): FileRow[] =>
-  all<FileRow>(sql, "SELECT * FROM files WHERE bin = ? AND state IN ('staged', 'live')", bin)
+  all<FileRow>(sql, "SELECT * FROM files WHERE bin = ? AND state IN ('staged', 'live', 'deleting')", bin)
 
 export const countFiles = (sql: Sql, project: string): number =>
-  one<{ n: number }>(sql, 'SELECT count(*) AS n FROM files WHERE project = ?', project)!.n
+  one<{ n: number }>(sql, "SELECT count(*) AS n FROM files WHERE project = ? AND state <> 'deleted'", project)!.n
 
 export function insertFile(sql: Sql, key: Uint8Array, file: FileFacts): void {
   run(
@@ -111,3 +116,26 @@ export function setFileState(sql: Sql, project: string, filename: string, state:
     filename,
   )
 }
+
+/** Takes a file out of what is published from the queue row `seq` on. */
+export function removeFile(sql: Sql, row: FileRow, seq: number, reason: string, purge: boolean): void {
+  run(
+    sql,
+    'UPDATE files SET state = ?, reason = ?, removal = ?, purge = ? WHERE project = ? AND filename = ?',
+    row.state === 'staged' ? 'dropping' : 'deleting',
+    reason,
+    seq,
+    purge ? 1 : 0,
+    row.project,
+    row.filename,
+  )
+}
+
+/** Files whose delete is part of what is live once the project's queue row `seq` is. */
+export const removedBy = (sql: Sql, project: string, seq: number): FileRow[] =>
+  all<FileRow>(
+    sql,
+    "SELECT * FROM files WHERE project = ? AND removal <= ? AND state IN ('deleting', 'dropping')",
+    project,
+    seq,
+  )

@@ -17,6 +17,11 @@ export function addGarbage(sql: Sql, key: string, notBefore: number, kind: Garba
   )
 }
 
+/** Goes with the next collection, whatever its grace. */
+export function hastenGarbage(sql: Sql, key: string, now: number): void {
+  run(sql, 'UPDATE garbage SET not_before = min(not_before, ?) WHERE key = ?', now, key)
+}
+
 export const dueGarbage = (
   sql: Sql,
   now: number,

@@ -3,7 +3,11 @@
 import { binOfProject } from './bins.ts'
 import { all, one, run, type Sql } from './sql.ts'
 
-/** @param token id of the token that made the change; absent: the publisher itself */
+/**
+ * A change of one file; with an empty name, of the project or of several files.
+ *
+ * @param token id of the token that staged it; absent: nothing is staged
+ */
 export function enqueue(sql: Sql, project: string, filename: string, token?: string): number {
   return one<{ seq: number }>(
     sql,
@@ -68,3 +72,7 @@ export function dropChanges(sql: Sql, publication: number): void {
 export function returnChanges(sql: Sql, publication: number): void {
   run(sql, 'UPDATE queue SET publication = NULL WHERE publication = ?', publication)
 }
+
+/** Highest waiting or assigned change of any file of the project, or of the project itself. */
+export const pendingOfProject = (sql: Sql, project: string): number | undefined =>
+  one<{ seq: number | null }>(sql, 'SELECT max(seq) AS seq FROM queue WHERE project = ?', project)?.seq ?? undefined

@@ -5,16 +5,19 @@
 // - A publication is open, live or superseded. At most one is open. The bytes of an object are rows here from the commit on
 //   until a later live publication replaces the object or its own is superseded: what is live can be put again byte for byte.
 // - roles.publication and pages.publication name the publication whose object rows hold the live bytes.
-// - A file is staged (accepted, not yet in a live publication), live, deleted or quarantined. Its queue row without a
-//   publication is waiting; with one it shares that publication's fate.
+// - A file is staged (accepted, not yet in a live publication), live, deleted or quarantined; between a delete and the flip
+//   that un-names it, `deleting` if a live publication may name it and `dropping` if none did. Its queue row without a
+//   publication is waiting; with one it shares that publication's fate. `removal` is the queue row of its delete.
+// - statuses holds the projects that are not active, and those that were until the next flip: `status` is what is wanted,
+//   `live` what the live page says. `deleted` is a status on its way: with the flip the project's rows go.
 // - A queue row that is withdrawn goes, with the file it stands for, as soon as it is in no publication (withdraw.ts).
 // - A blob is begun, stored, referenced, condemned or gone; (sha256, n) is never given out twice.
-// - Rows of files, pages, retired pages, tokens, publishers and offline carry a MAC under a key that is in no table
-//   (mac.ts); one that does not hold is as good as absent.
+// - Rows of files, statuses, pages, retired pages, tokens, publishers and offline carry a MAC under a key that is in no
+//   table (mac.ts); one that does not hold is as good as absent.
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
-const VERSION = 6
+const VERSION = 7
 
 const TABLES = `
 CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -44,11 +47,19 @@ CREATE TABLE files (
   sha256 TEXT NOT NULL, size INTEGER NOT NULL, n INTEGER NOT NULL,
   version TEXT NOT NULL, release TEXT NOT NULL, filetype TEXT NOT NULL, uploaded INTEGER NOT NULL,
   requires_python TEXT, metadata_sha256 TEXT, metadata_size INTEGER,
-  yanked TEXT, state TEXT NOT NULL, reason TEXT, mac BLOB NOT NULL,
+  yanked TEXT, state TEXT NOT NULL, reason TEXT, removal INTEGER, purge INTEGER, mac BLOB NOT NULL,
   PRIMARY KEY (project, filename)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX files_by_bin ON files (bin);
 CREATE INDEX files_staged ON files (bin) WHERE state = 'staged';
+
+CREATE INDEX files_leaving ON files (project, removal) WHERE state IN ('deleting', 'dropping');
+
+CREATE TABLE statuses (
+  project TEXT PRIMARY KEY, bin TEXT NOT NULL, status TEXT NOT NULL, reason TEXT, live TEXT NOT NULL,
+  seq INTEGER NOT NULL, mac BLOB
+) STRICT, WITHOUT ROWID;
+CREATE INDEX statuses_by_bin ON statuses (bin);
 
 CREATE TABLE pages (
   path TEXT PRIMARY KEY, bin TEXT NOT NULL, sha256 TEXT NOT NULL, length INTEGER NOT NULL, publication INTEGER,

@@ -1,18 +1,22 @@
 // Step 6, finish: one transaction makes the ledger agree with what the flip made public, and hands what was replaced to
 // the collector with its grace. Repeating it is harmless: it happens again after a crash between flip and finish.
+import { shardOf } from '../../tuf/bins.ts'
 import { metadataKey, pageKey } from '../../tuf/layout.ts'
+import { condemnBlob, hastenBlob } from '../collection.ts'
 import { freshnessOf, graceMs } from '../freshness.ts'
 import { clearFact, setFact } from '../ledger/facts.ts'
-import { findFile, setFileState } from '../ledger/files.ts'
+import { findFile, removedBy, setFileState } from '../ledger/files.ts'
 import { addGarbage, retirePage } from '../ledger/garbage.ts'
 import { appendJournal } from '../ledger/journal.ts'
-import { findPage, pageMacHolds, setLivePage } from '../ledger/pages.ts'
+import { dropPage, findPage, pageMacHolds, setLivePage } from '../ledger/pages.ts'
 import { dropObject, endPublication, findPublication, objectsOf } from '../ledger/publications.ts'
 import { changesOf, dropChanges, returnChanges } from '../ledger/queue.ts'
 import { liveRole, setLiveRole } from '../ledger/roles.ts'
 import { one, run } from '../ledger/sql.ts'
+import { dropStatus, findStatus, putStatus } from '../ledger/statuses.ts'
 import { pruneTimestamps, type TimestampRow } from '../ledger/timestamps.ts'
 import type { Context } from './context.ts'
+import { pagePath } from './plan.ts'
 
 /** Queue rows that are live now; their uploaders can be answered. */
 export function finishFlip(ctx: Context, row: TimestampRow, etag: string): number[] {
@@ -69,8 +73,16 @@ export function finishFlip(ctx: Context, row: TimestampRow, etag: string): numbe
       setLivePage(sql, page, publication.id, mac && new Uint8Array(mac))
     }
     const changes = changesOf(sql, publication.id)
-    for (const { project, filename } of changes)
-      if (findFile(sql, project, filename)?.state === 'staged') setFileState(sql, project, filename, 'live')
+    const reached = new Map<string, number>()
+    for (const { project, seq } of changes) reached.set(project, Math.max(seq, reached.get(project) ?? 0))
+    for (const { project, filename } of changes) {
+      const file = findFile(sql, project, filename)
+      if (file?.state === 'staged') setFileState(sql, project, filename, 'live')
+      // Deleted after this publication was planned: it names the file, the next one will not.
+      if (file?.state === 'dropping' && file.removal! > reached.get(project)!)
+        setFileState(sql, project, filename, 'deleting', file.reason ?? undefined)
+    }
+    for (const [project, seq] of reached) settleRemovals(ctx, project, seq, notBefore)
     dropChanges(sql, publication.id)
     endPublication(sql, publication.id, 'live')
     appendJournal(sql, now, {
@@ -81,6 +93,36 @@ export function finishFlip(ctx: Context, row: TimestampRow, etag: string): numbe
     })
     return changes.map((change) => change.seq)
   })
+}
+
+/** What the project's changes up to `seq` took away is public no more: its bytes and pages are the collector's. */
+function settleRemovals(ctx: Context, project: string, seq: number, notBefore: number): void {
+  const { sql, place } = ctx
+  const macKey = ctx.custody.macKey()
+  const removed = removedBy(sql, project, seq)
+  for (const { filename, sha256, n, reason, purge } of removed) {
+    setFileState(sql, project, filename, 'deleted', reason ?? undefined)
+    condemnBlob(ctx, sha256, n, purge === 1 ? 'purged' : 'deleted')
+    if (purge === 1) hastenBlob(ctx, sha256, n)
+  }
+  if (removed.length > 0) setFact(sql, 'listDirty', 1)
+  const standing = findStatus(sql, macKey, project)
+  if (!standing || standing.seq > seq) return
+  if (standing.status !== 'deleted' && standing.status !== 'active') {
+    if (standing.live !== standing.status) putStatus(sql, macKey, { ...standing, live: standing.status })
+    return
+  }
+  dropStatus(sql, project)
+  if (standing.status === 'active') return
+  for (const form of ['json', 'html'] as const) {
+    const page = findPage(sql, pagePath(shardOf(project), project, form))
+    if (!page) continue
+    const key = pageKey(place, page.path, page.sha256)
+    if (pageMacHolds(macKey, page)) retirePage(sql, macKey, key, notBefore)
+    dropObject(sql, page.publication, key)
+    dropPage(sql, page.path)
+  }
+  run(sql, 'DELETE FROM projects WHERE name = ?', project)
 }
 
 /** Gives a publication up: its numbers stay burned, its changes wait again, its objects are collected after the grace. */

@@ -20,6 +20,7 @@ import { objectBytes } from '../ledger/publications.ts'
 import { waitingCount, waitingProjects } from '../ledger/queue.ts'
 import { highestVersion, liveRole } from '../ledger/roles.ts'
 import { all, one, type Sql } from '../ledger/sql.ts'
+import { type StatusFacts, statusesOfBin } from '../ledger/statuses.ts'
 
 /** Projects taken into one publication: at ≤ 6 puts at a time and ~10 ms a put, about a second of applying. */
 const PROJECTS_MAX = 200
@@ -106,13 +107,18 @@ export function makePlan(sql: Sql, macKey: Uint8Array, now: number): Plan {
       : [],
   }
   const planned = new Map<string, FileRow[]>(waiting.map((row) => [row.project, []]))
-  for (const bin of bins) plan.bins.set(bin, binTargets(sql, macKey, bin, pages.get(bin)!, planned, plan.quarantine))
+  const statuses = new Map([...bins].map((bin) => [bin, statusesOfBin(sql, macKey, bin)]))
+  for (const bin of bins)
+    plan.bins.set(bin, binTargets(sql, macKey, bin, pages.get(bin)!, planned, statuses.get(bin)!, plan.quarantine))
   for (const { project, bin } of waiting) {
     const rows = planned.get(project)!
-    // A project none of whose files holds, and that had no page, is none.
-    if (rows.length === 0 && !pages.get(bin)!.some((page) => page.path === pagePath(shardOf(project), project, 'json')))
-      planned.delete(project)
-    else plan.pages.push(...projectPages(project, bin, rows, plan.snapshot))
+    const status = statuses.get(bin)!.get(project)
+    // A project without files is not listed, but keeps the page it had.
+    if (rows.length === 0) planned.delete(project)
+    const had = pages.get(bin)!.some((page) => page.path === pagePath(shardOf(project), project, 'json'))
+    // A project none of whose files holds, and that had no page, is none; of a deleted one the pages go.
+    if ((rows.length > 0 || had) && status?.status !== 'deleted')
+      plan.pages.push(...projectPages(project, bin, rows, status, plan.snapshot))
   }
   if (list) {
     plan.bins.set('index', [])
@@ -190,6 +196,7 @@ function binTargets(
   bin: string,
   pages: PageRow[],
   planned: Map<string, FileRow[]>,
+  statuses: Map<string, StatusFacts>,
   quarantine: Plan['quarantine'],
 ): Target[] {
   const targets: Target[] = []
@@ -197,13 +204,16 @@ function binTargets(
   let [project, shard] = ['', '']
   for (const row of filesOfBin(sql, bin)) {
     const inPlan = planned.get(row.project)
-    if (row.state === 'staged' && !inPlan) continue
+    // The bin says what the pages say: of a project that is not planned, what its live page says.
+    if (row.state === (inPlan ? 'deleting' : 'staged')) continue
     if (!fileMacHolds(macKey, row)) {
       const reason = 'The accepted row does not match its MAC: it was changed outside the ledger.'
       quarantine.push({ project: row.project, filename: row.filename, reason })
       continue
     }
     inPlan?.push(row)
+    const status = statuses.get(row.project)
+    if ((inPlan ? status?.status : status?.live) === 'quarantined') continue
     if (row.project !== project) [project, shard] = [row.project, shardOf(row.project)]
     const target: Target = {
       path: filePath(shard, project, row.filename),
@@ -223,7 +233,13 @@ function binTargets(
 
 const targetOf = ({ path, sha256, length }: PageRow): Target => ({ path, sha256, length })
 
-function projectPages(project: string, bin: string, rows: FileRow[], serial: number): PlannedPage[] {
+function projectPages(
+  project: string,
+  bin: string,
+  rows: FileRow[],
+  standing: StatusFacts | undefined,
+  serial: number,
+): PlannedPage[] {
   const shard = shardOf(project)
   const files: PageFile[] = rows.map((row) => ({
     filename: row.filename,
@@ -234,7 +250,10 @@ function projectPages(project: string, bin: string, rows: FileRow[], serial: num
     ...(row.metadata_sha256 ? { coreMetadataSha256: row.metadata_sha256 } : {}),
     yanked: row.yanked === null ? false : row.yanked === '' ? true : row.yanked,
   }))
-  const page = { project, shard, versions: [...new Set(rows.map((row) => row.version))], files, serial }
+  const status = standing && standing.status !== 'deleted' ? standing.status : 'active'
+  const reason = standing?.reason ? { statusReason: standing.reason } : {}
+  const versions = [...new Set(rows.map((row) => row.version))]
+  const page = { project, shard, versions, files, status, ...reason, serial }
   return [
     { path: pagePath(shard, project, 'json'), bin, text: renderProjectJson(page) },
     { path: pagePath(shard, project, 'html'), bin, text: renderProjectHtml(page) },

@@ -1,0 +1,39 @@
+// What crosses between the face and the publisher about projects that exist: deletes, purges, status. Plain data, as in
+// rpc.ts; fields are only ever added.
+import type { ProjectStatus } from '../pypi/page.ts'
+import type { Refused } from './rpc.ts'
+
+export interface RemoveRequest {
+  repository: string
+  token: string
+  /** Normalised; alone it means the whole project. */
+  project: string
+  filename?: string
+  /** The version without trailing zeros: all files of the release. */
+  release?: string
+  /** True: the bytes go with the flip, not after the grace. */
+  purge: boolean
+  /** One line; a purge must have one. */
+  reason?: string
+}
+
+export type RemoveAnswer =
+  | {
+      ok: true
+      /** Whether a publication without the files is live already. */
+      visible: boolean
+      /** Files taken away. */
+      files: number
+      /** Of a purge: files whose bytes the bucket holds no more. */
+      erased?: number
+    }
+  | Refused
+
+export interface StatusRequest {
+  repository: string
+  token: string
+  project: string
+  status: ProjectStatus
+  /** One line; shown on the page. */
+  reason?: string
+}
