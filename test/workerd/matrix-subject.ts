@@ -61,7 +61,12 @@ export class Subject {
     if (!done.ok) throw new Error(done.message)
     subject.root = root as Uint8Array<ArrayBuffer>
     const minted = await subject.stub.mint(
-      { repository: subject.name, name: 'test', scopes: ['upload', 'create', 'yank'], expires: 9_000_000_000 },
+      {
+        repository: subject.name,
+        name: 'test',
+        scopes: ['upload', 'create', 'yank', 'delete', 'admin'],
+        expires: 9_000_000_000,
+      },
       { bootstrap: true },
     )
     if (!minted.ok) throw new Error(minted.message)

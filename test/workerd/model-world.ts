@@ -1,8 +1,8 @@
 // What the model test believes (`Model`), and the repository it holds against it (`World`).
 //
 // The belief about a file is a set: every content it may have after what was answered so far, `undefined` for absent. An
-// answer or a look makes the set smaller; an empty set is a broken promise. Room is left for delete, purge and project
-// status, which will add a third kind of belief.
+// answer or a look makes the set smaller; an empty set is a broken promise. So are whether a file's name is burned, and the
+// status a project may have: what is quarantined is not seen, and keeps what was believed of it.
 import { ExpiredError } from '../../tuf/errors.ts'
 import { HOUR, Subject } from './matrix-subject.ts'
 import { type Answer, describeUpload, send, type Upload } from './matrix-upload.ts'
@@ -24,11 +24,19 @@ export interface Belief {
   upload: Upload
   contents: Set<string | undefined>
   yanks: Set<Yanked>
+  /** Whether the file was deleted, so that its name is refused for ever. */
+  burned: Set<boolean>
   /** Answered 200 once, so that from then on every client must find it at any moment. */
   seen: boolean
 }
 
 export type Model = Map<string, Belief>
+export type Standing = 'active' | 'archived' | 'quarantined'
+
+interface Page {
+  files: { filename: string; yanked?: Yanked }[]
+  'project-status'?: { status: Standing }
+}
 
 export class World {
   readonly subject: Subject
@@ -36,6 +44,7 @@ export class World {
   /** True from a jump of the clock until the publisher is at rest: nobody can be fresh in between. */
   mayBeStale = false
   checks = 0
+  readonly #standings = new Map<string, Set<Standing>>()
   #warm: Reader
   #model: Model
   #turn = 0
@@ -77,17 +86,48 @@ export class World {
     }
   }
 
+  async remove(project: string, filename: string | undefined, purge: boolean): Promise<Answer> {
+    const { name: repository, token, stub } = this.subject
+    const what = { repository, token, project, ...(filename === undefined ? {} : { filename }) }
+    try {
+      const answer = await stub.remove({ ...what, purge, reason: 'model' })
+      return answer.ok ? (answer.visible ? 200 : 202) : answer.status
+    } catch {
+      return 'none'
+    }
+  }
+
+  async setStatus(project: string, status: Standing): Promise<Answer> {
+    const { name: repository, token, stub } = this.subject
+    try {
+      const answer = await stub.setStatus({ repository, token, project, status })
+      return answer.ok ? (answer.visible ? 200 : 202) : answer.status
+    } catch {
+      return 'none'
+    }
+  }
+
+  /** The statuses a project may have. */
+  standings(project: string): Set<Standing> {
+    const known = this.#standings.get(project) ?? new Set<Standing>(['active'])
+    this.#standings.set(project, known)
+    return known
+  }
+
   /** The alarm alone brings the publisher to rest, and what it then shows must be believed. */
   async rest(): Promise<void> {
     const { subject } = this
     for (let round = 0; ; round++) {
       const fault = await subject.alarmFault()
       if (fault) this.problems.push(fault)
-      await subject.alarm().catch(() => {})
+      const survived = await subject.alarm().then(
+        () => true,
+        () => false,
+      )
       const status = await subject.status()
       if (status.state !== 'live') this.problems.push(`a person is needed: ${status.halted}`)
       const open = await subject.rows("SELECT 1 AS x FROM publications WHERE state = 'open'")
-      if (status.staged === 0 && open.length === 0 && status.lastError === undefined) break
+      if (status.staged === 0 && open.length === 0 && status.lastError === undefined && survived) break
       if (round === 8) throw new Error(`not at rest: ${JSON.stringify(status)}`)
     }
     this.mayBeStale = false
@@ -142,11 +182,21 @@ export class World {
       const { upload, contents, yanks } = belief
       const bytes = await this.#warm.readSame(upload.path)
       const content = bytes && new TextDecoder().decode(bytes)
-      if (!contents.has(content)) this.problems.push(`${name}: ${content} is there, not ${[...contents].join(' or ')}`)
       const page = await this.#warm.readSame(upload.page)
-      const files: { filename: string; yanked?: Yanked }[] = page
-        ? JSON.parse(new TextDecoder().decode(page)).files
-        : []
+      const shown: Page = page ? JSON.parse(new TextDecoder().decode(page)) : { files: [] }
+      const { files } = shown
+      const standing = shown['project-status']?.status ?? 'active'
+      const standings = this.standings(upload.project)
+      if (!standings.has(standing))
+        this.problems.push(`${upload.project} is ${standing}, not ${[...standings].join(' or ')}`)
+      if (page) this.#standings.set(upload.project, new Set([standing]))
+      belief.seen = false
+      if (standing === 'quarantined') {
+        if (files.length > 0 || bytes) this.problems.push(`${name}: is offered in quarantine`)
+        continue
+      }
+      if (!contents.has(content)) this.problems.push(`${name}: ${content} is there, not ${[...contents].join(' or ')}`)
+      if (content !== undefined) belief.burned = new Set([false])
       const entry = files.find(({ filename }) => filename === upload.filename)
       if ((entry === undefined) !== (content === undefined)) this.problems.push(`${name}: page and bin disagree`)
       if (entry && !yanks.has(entry.yanked ?? false))
