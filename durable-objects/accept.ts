@@ -15,13 +15,7 @@ import { one, run, type Sql } from './ledger/sql.ts'
 import { findStatus } from './ledger/statuses.ts'
 import type { Context } from './publication/context.ts'
 import { projectCreated } from './publishers.ts'
-import {
-  type BeginAnswer,
-  type BeginRequest,
-  type Refused,
-  refused,
-  type StageRequest,
-} from './rpc.ts'
+import { type BeginAnswer, type BeginRequest, type Refused, refused, type StageRequest } from './rpc.ts'
 import { type Bearer, bearerOf, mayTouch } from './tokens.ts'
 
 /** Clients cap a bin without a signed length at 2,000,000 bytes (sigstore-java) and more; snapshot rows hold ≤ 2 MB. */

@@ -37,8 +37,8 @@ import type {
   ListPublishersRequest,
   RemovePublisherRequest,
 } from './rpc-oidc.ts'
-import type { ListTokensAnswer, ListTokensRequest, RevokeAnswer, RevokeRequest } from './rpc-tokens.ts'
 import type { RemoveAnswer, RemoveRequest, StatusRequest } from './rpc-projects.ts'
+import type { ListTokensAnswer, ListTokensRequest, RevokeAnswer, RevokeRequest } from './rpc-tokens.ts'
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { looksLikeToken, sameSecret } from './tokens.ts'
 

@@ -18,8 +18,6 @@ import { isForeign } from './origin.ts'
 /** The repository that `/api/` is about. */
 const REPOSITORY = 'main'
 
-/** A yank's reason is a few hundred bytes. */
-const BODY_BYTES_MAX = 16 * 1024
 /** Ten roots, targets and bins of at most 512,000 bytes each (what clients accept), in base64: 12 × 683 kB. */
 const CEREMONY_BYTES_MAX = 8 * 1024 * 1024
 

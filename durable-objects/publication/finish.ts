@@ -122,6 +122,8 @@ function settleRemovals(ctx: Context, project: string, seq: number, notBefore: n
     dropObject(sql, page.publication, key)
     dropPage(sql, page.path)
   }
+  // Whoever has the name next has not trusted them.
+  run(sql, 'DELETE FROM publishers WHERE project = ?', project)
   run(sql, 'DELETE FROM projects WHERE name = ?', project)
 }
 
