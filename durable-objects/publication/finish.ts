@@ -10,9 +10,10 @@ import { addGarbage, retirePage } from '../ledger/garbage.ts'
 import { appendJournal } from '../ledger/journal.ts'
 import { dropPage, findPage, pageMacHolds, setLivePage } from '../ledger/pages.ts'
 import { dropObject, endPublication, findPublication, objectsOf } from '../ledger/publications.ts'
+import { deletePublisher } from '../ledger/publishers.ts'
 import { changesOf, dropChanges, returnChanges } from '../ledger/queue.ts'
 import { liveRole, setLiveRole } from '../ledger/roles.ts'
-import { one, run } from '../ledger/sql.ts'
+import { all, one, run } from '../ledger/sql.ts'
 import { dropStatus, findStatus, putStatus } from '../ledger/statuses.ts'
 import { pruneTimestamps, type TimestampRow } from '../ledger/timestamps.ts'
 import type { Context } from './context.ts'
@@ -123,7 +124,8 @@ function settleRemovals(ctx: Context, project: string, seq: number, notBefore: n
     dropPage(sql, page.path)
   }
   // Whoever has the name next has not trusted them.
-  run(sql, 'DELETE FROM publishers WHERE project = ?', project)
+  for (const { id } of all<{ id: string }>(sql, 'SELECT id FROM publishers WHERE project = ?', project))
+    deletePublisher(sql, id)
   run(sql, 'DELETE FROM projects WHERE name = ?', project)
 }
 

@@ -15,7 +15,7 @@ let operator: string
 
 beforeAll(async () => {
   await makeWorld()
-  operator = await world.repository.token(['delete', 'yank', 'admin', 'audit'])
+  operator = await world.repository.token(['read', 'upload', 'create', 'delete', 'yank', 'admin', 'audit'])
 })
 
 function call(method: string, path: string, body?: unknown, token = operator): Promise<Response> {
