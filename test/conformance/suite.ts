@@ -3,16 +3,17 @@
 // `.cache/conformance`, once for each set of pins. Wants Python 3.11, `faketime` and a POSIX shell.
 //
 // No failure is expected: the list of expected ones is looked for beside the entry point, which is made new in a folder of
-// its own each time.
+// its own each time. That each of its tests has one of ours, which CI can run, is compared by name at the end.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const CACHE = fileURLToPath(new URL('../../.cache/conformance', import.meta.url))
 const CLIENT = fileURLToPath(new URL('client.ts', import.meta.url))
+const TESTS = fileURLToPath(new URL('../unit/tuf', import.meta.url))
 const PINS = 'import sys, tomllib; print(*tomllib.load(open(sys.argv[1], "rb"))["project"]["dependencies"], sep="\\n")'
 
 function stop(message: string): never {
@@ -43,6 +44,20 @@ function environment(checkout: string): string {
   return python
 }
 
+/** Tests of the suite whose name stands in none of our test files; its own simulator's prove nothing about a client. */
+function lacking(checkout: string): string[] {
+  const named = (folder: string, files: RegExp, tests: RegExp): string[] =>
+    readdirSync(folder)
+      .filter((file) => files.test(file))
+      .flatMap((file) => readFileSync(join(folder, file), 'utf8').match(tests) ?? [])
+  const ours = new Set(named(TESTS, /^conformance-.*\.test\.ts$/, /test_\w+/g))
+  return named(
+    join(checkout, 'tuf_conformance'),
+    /^test_(?!repository_simulator).*\.py$/,
+    /(?<=^def )test_\w+/gm,
+  ).filter((name) => !ours.has(name))
+}
+
 const [given, ...more] = process.argv.slice(2)
 if (given === undefined) stop('name the folder of a checkout of github.com/theupdateframework/tuf-conformance.')
 const checkout = resolve(given)
@@ -66,4 +81,6 @@ const done = spawnSync(python, pytest, {
   env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
 })
 rmSync(folder, { recursive: true, force: true })
+const missing = lacking(checkout)
+if (missing.length > 0) stop(`nothing in test/unit/tuf/conformance-*.test.ts is called ${missing.join(', ')}.`)
 process.exitCode = done.status ?? 1

@@ -70,8 +70,8 @@ export class Repository {
     this.expires = { root: now + 365 * DAY, timestamp: now + DAY, snapshot: now + DAY, targets: now + 90 * DAY }
   }
 
-  static async make(): Promise<Repository> {
-    const repository = new Repository(NOW)
+  static async make(now = NOW): Promise<Repository> {
+    const repository = new Repository(now)
     const one = async () => [await newSigner()]
     repository.signers = { root: await one(), timestamp: await one(), snapshot: await one(), targets: await one() }
     repository.role('targets')
