@@ -6,6 +6,7 @@ import { AUDIT_HELP, auditCommand } from './audit.ts'
 import { DEMO_HELP, demo } from './demo.ts'
 import { EXPORT_HELP, exportCommand } from './export.ts'
 import { FETCH_HELP, fetchCommand } from './fetch.ts'
+import { INIT_HELP, initCommand } from './init.ts'
 import { REBUILD_HELP, rebuildCommand } from './rebuild.ts'
 import { RESUME_HELP, resumeCommand } from './resume.ts'
 import { SERVE_HELP, serve } from './serve.ts'
@@ -17,6 +18,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
   serve,
   demo,
   fetch: fetchCommand,
+  init: initCommand,
   status: statusCommand,
   token: tokenCommand,
   audit: auditCommand,
@@ -30,6 +32,7 @@ const HELP = `tuf-edge: a Python package index whose every answer can be verifie
 ${SERVE_HELP}
 ${FETCH_HELP}
 ${DEMO_HELP}
+${INIT_HELP}
 ${STATUS_HELP}
 ${TOKEN_HELP}
 ${AUDIT_HELP}
