@@ -1,8 +1,9 @@
 // A bucket in memory that fails on purpose and watches every write. It is the judge of what no single test could see:
 // an immutable key never changes its bytes, a deleted key never returns (unless a write that hung lands late, or it is a
-// page, which its digest names), and each timestamp.json is newer than the one before it, names only what exists, and
-// lowers no version. What breaks a rule is in `violations`.
+// page, which its digest names), a snapshot is put after everything it names, down to pages and files, and each
+// timestamp.json is newer than the one before it, names only what exists, and lowers no version. What breaks a rule is in `violations`.
 import { sha256Hex } from '../../tuf/digest.ts'
+import { hashedName } from '../../tuf/layout.ts'
 
 /** What becomes of one write. Every fate but no fate looks like a failure to whoever writes. */
 export type Fate =
@@ -39,9 +40,12 @@ interface Zombie {
 }
 
 type Signed = { version: number; meta: Record<string, { version: number }> }
+type Targets = { signed: { targets: Record<string, { hashes: { sha256: string }; custom?: { n?: number } }> } }
 
 const isTimestamp = (key: string): boolean => key.endsWith('/timestamp.json')
 const isPage = (key: string): boolean => key.includes('/pages/')
+const isSnapshot = (key: string): boolean => key.endsWith('.snapshot.json')
+const parsed = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes))
 
 export class MemoryBucket {
   readonly objects = new Map<string, Held>()
@@ -133,8 +137,29 @@ export class MemoryBucket {
       if (this.#deleted.has(key) && !late && !isPage(key)) this.violations.push(`${key} was deleted and came back`)
       this.#first.set(key, first)
     }
+    // One that lands late may name what was collected since.
+    if (isSnapshot(key) && !late) this.#checkNamed(key, (parsed(bytes) as { signed: Signed }).signed)
     this.objects.set(key, { bytes, sha256 })
     return this.#object(key)
+  }
+
+  /** Of a snapshot: the roles that the live one does not name, and the targets of these, are in the bucket before it. */
+  #checkNamed(key: string, { meta }: Signed): void {
+    const prefix = key.slice(0, key.lastIndexOf('/tuf/') + 1)
+    const lack = (what: string) => this.violations.push(`${key.slice(prefix.length)} was put before ${what}`)
+    for (const [role, { version }] of Object.entries(meta)) {
+      if (this.#live?.meta[role]?.version === version) continue
+      const file = this.objects.get(`${prefix}tuf/${version}.${role}`)
+      if (!file) lack(`${version}.${role}`)
+      else
+        for (const [path, { hashes, custom }] of Object.entries((parsed(file.bytes) as Targets).signed.targets)) {
+          const { sha256 } = hashes
+          const name = path.startsWith('files/')
+            ? `blobs/${sha256}/${custom?.n ?? 1}`
+            : `pages/${hashedName(path, sha256)}`
+          if (!this.objects.has(prefix + name)) lack(name)
+        }
+    }
   }
 
   async #delete(keys: string[]): Promise<void> {
@@ -150,7 +175,7 @@ export class MemoryBucket {
 
   /** No fork, no way back, nothing named that is not there. */
   #flip(bytes: Uint8Array): void {
-    const { signed } = JSON.parse(new TextDecoder().decode(bytes)) as { signed: Signed }
+    const { signed } = parsed(bytes) as { signed: Signed }
     const snapshot = signed.meta['snapshot.json']!.version
     const before = this.timestamps.at(-1) ?? 0
     if (signed.version <= before) this.violations.push(`timestamp ${signed.version} replaced ${before}`)
@@ -161,7 +186,7 @@ export class MemoryBucket {
       this.violations.push(`timestamp ${signed.version} names snapshot ${snapshot}, which is not there`)
       return
     }
-    const next = (JSON.parse(new TextDecoder().decode(held.bytes)) as { signed: Signed }).signed
+    const next = (parsed(held.bytes) as { signed: Signed }).signed
     if (this.#live && next.version < this.#live.version)
       this.violations.push(
         `timestamp ${signed.version} goes back from snapshot ${this.#live.version} to ${next.version}`,
