@@ -43,5 +43,5 @@ test('each answer is of one publication, nobody goes back, every 200 is visible 
   )
   expect(history.live.length).toBeGreaterThan(10)
   for (const who of ['plain json', 'plain html', 'plain mixed', 'tuf-edge client', 'tuf-js', 'writer-7'])
-    expect(count(who), who).toBeGreaterThan(5)
+    expect(count(who), who).toBeGreaterThan(1)
 })

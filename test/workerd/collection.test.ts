@@ -3,6 +3,7 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, test } from 'vitest'
 import type { Publisher } from '../../durable-objects/publisher.ts'
+import { sha256Hex } from '../../tuf/digest.ts'
 import { blobKey, metadataKey } from '../../tuf/layout.ts'
 import { bucketWith, eventually, HOUR, setClock, sqlOf, statusOf, stored, timestampOf, withBucket } from './controls.ts'
 import { newReader } from './reading.ts'
@@ -47,6 +48,45 @@ describe('a delete that lands late', () => {
     expect(await reader.text(staged.page.replace('.json', '.html'))).toContain(filename)
     const after = await sqlOf<{ sha256: string }>(repository, 'SELECT sha256 FROM pages WHERE path = ?', staged.page)
     expect(after).not.toEqual(before)
+  })
+
+  test('hits no file, although the bytes of an upload that was given up are uploaded again', async () => {
+    const repository = await newRepository({ freshness: HOURLY })
+    const token = await repository.token()
+    const bytes = new TextEncoder().encode('alpha 1.0')
+    const sha256 = await sha256Hex(bytes)
+    const request = {
+      repository: repository.name,
+      token,
+      project: 'alpha',
+      filename: 'alpha-1.0-py3-none-any.whl',
+      sha256,
+    }
+    expect(await repository.member.begin(request)).toMatchObject({ ok: true, kind: 'store', n: 1 })
+    await bindings.BUCKET.put(blobKey(repository.place, sha256, 1), bytes)
+    // Nothing follows for two days: an orphan. Its delete hangs, and lands when the upload was repeated.
+    await sqlOf(repository, 'UPDATE blobs SET created = created - ?', 48 * HOUR)
+    await repository.public.refresh(repository.name)
+    const late: (() => Promise<unknown>)[] = []
+    await withBucket(
+      repository,
+      bucketWith({
+        delete: async (real, keys) => {
+          late.push(() => real(keys))
+          throw new Error('injected: no answer to the delete')
+        },
+      }),
+    )
+    await setClock(repository, 5 * HOUR)
+    await repository.public.refresh(repository.name)
+    const staged = await stageFile(repository, token, 'alpha', '1.0')
+    expect(staged.answer).toEqual({ ok: true, visible: true })
+    expect(late.length).toBeGreaterThan(0)
+    for (const land of late) await land()
+    expect(await bindings.BUCKET.head(blobKey(repository.place, sha256, 1))).toBeNull()
+
+    const reader = await newReader(repository, { now: () => Date.now() + 5 * HOUR })
+    expect(await reader.read(staged.path)).toEqual(bytes)
   })
 })
 

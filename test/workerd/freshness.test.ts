@@ -189,6 +189,60 @@ test('all bins are signed again over a slow bucket: ticks flip over the live sna
   expect(await reader.read(staged.path)).toEqual(staged.bytes)
 })
 
+test('thousands of bins fall due at once: they are signed in parts, and the timestamp never waits for all', async () => {
+  const repository = await newRepository()
+  const token = await repository.token()
+  const staged = await stageFile(repository, token, 'alpha', '1.0')
+  const [{ id } = { id: 0 }] = await sqlOf<{ id: number }>(repository, 'SELECT max(id) AS id FROM publications')
+  // Beside the 256 that clients read, 1,792 of another generation; all of them are due.
+  const MORE = 1_792
+  await sqlOf(
+    repository,
+    `WITH RECURSIVE i(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM i WHERE n < ?)
+     INSERT INTO roles (name, highest, version, sha256, length, expires, publication)
+     SELECT printf('b2-%04x', n), 1, 1, (SELECT sha256 FROM roles WHERE name = 'bin-00'), 300,
+       (SELECT expires FROM roles WHERE name = 'bin-00'), 0 FROM i`,
+    MORE - 1,
+  )
+  // Every put takes ten seconds of the publisher's time: 2,048 of them are almost six hours, and a tick is due every hour.
+  const time = { offset: 13 * HOUR }
+  const now = () => Date.now() + time.offset
+  await runInDurableObject(stubOf(repository), (publisher: Publisher) => {
+    publisher.clock = now
+  })
+  const flips: number[] = []
+  await withBucket(
+    repository,
+    bucketWith({
+      put: async (real, ...args) => {
+        time.offset += 10_000
+        const result = await real(...args)
+        if (args[0] === timestampKey(repository.place)) flips.push(now())
+        return result
+      },
+    }),
+  )
+  expect(await repository.public.refresh(repository.name)).toEqual({ ok: true })
+  await eventually(async () => {
+    const [due] = await sqlOf<{ n: number }>(
+      repository,
+      "SELECT count(*) AS n FROM roles WHERE name LIKE 'b%-%' AND expires < ?",
+      now() + 18 * HOUR,
+    )
+    return due!.n === 0
+  }, 60_000)
+  const parts = await sqlOf<{ bins: number }>(
+    repository,
+    "SELECT count(*) AS bins FROM objects WHERE publication > ? AND name LIKE 'b%-%' GROUP BY publication",
+    id,
+  )
+  expect(parts.map(({ bins }) => bins)).toEqual(Array.from({ length: (256 + MORE) / 256 }, () => 256))
+  expect(flips.length).toBeGreaterThanOrEqual(parts.length)
+  for (const [i, at] of flips.entries()) if (i > 0) expect(at - flips[i - 1]!).toBeLessThan(HOUR + 10 * 60_000)
+  const reader = await newReader(repository, { now })
+  expect(await reader.read(staged.path)).toEqual(staged.bytes)
+}, 120_000)
+
 test('bins that fall due one by one are signed together', async () => {
   const repository = await newRepository()
   const [{ id } = { id: 0 }] = await sqlOf<{ id: number }>(repository, 'SELECT max(id) AS id FROM publications')

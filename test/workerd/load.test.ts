@@ -88,6 +88,25 @@ describe('a bucket', () => {
     for (const file of files) await expectPublished(file)
   })
 
+  test('that acknowledges a flip late: nobody is told that his file is visible before', async () => {
+    const order: string[] = []
+    await withBucket(
+      world.repository,
+      bucketWith({
+        put: async (real, ...args) => {
+          if (!String(args[0]).endsWith('timestamp.json')) return real(...args)
+          await scheduler.wait(1_000)
+          const result = await real(...args)
+          order.push('flip')
+          return result
+        },
+      }),
+    )
+    const answer = await send(await makeWheel('eager', '1.0'))
+    order.push(`${answer.status}`)
+    expect(order).toEqual(['flip', '200'])
+  })
+
   test('that takes nothing delays publishing, not reading; what was accepted appears when it heals', async () => {
     const nothing = async () => {
       throw new Error('injected: the bucket takes nothing')
