@@ -7,6 +7,7 @@ import { DEMO_HELP, demo } from './demo.ts'
 import { EXPORT_HELP, exportCommand } from './export.ts'
 import { FETCH_HELP, fetchCommand } from './fetch.ts'
 import { INIT_HELP, initCommand } from './init.ts'
+import { PUBLISHER_HELP, publisherCommand } from './publisher.ts'
 import { REBUILD_HELP, rebuildCommand } from './rebuild.ts'
 import { RESUME_HELP, resumeCommand } from './resume.ts'
 import { SERVE_HELP, serve } from './serve.ts'
@@ -21,6 +22,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
   init: initCommand,
   status: statusCommand,
   token: tokenCommand,
+  publisher: publisherCommand,
   audit: auditCommand,
   export: exportCommand,
   resume: resumeCommand,
@@ -35,6 +37,7 @@ ${DEMO_HELP}
 ${INIT_HELP}
 ${STATUS_HELP}
 ${TOKEN_HELP}
+${PUBLISHER_HELP}
 ${AUDIT_HELP}
 ${EXPORT_HELP}
 ${RESUME_HELP}
