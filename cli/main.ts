@@ -4,6 +4,7 @@ import { TufError } from '../tuf/errors.ts'
 import { ApiError } from './api.ts'
 import { AUDIT_HELP, auditCommand } from './audit.ts'
 import { DEMO_HELP, demo } from './demo.ts'
+import { DOCTOR_HELP, doctorCommand } from './doctor.ts'
 import { EXPORT_HELP, exportCommand } from './export.ts'
 import { FETCH_HELP, fetchCommand } from './fetch.ts'
 import { INIT_HELP, initCommand } from './init.ts'
@@ -20,6 +21,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
   demo,
   fetch: fetchCommand,
   init: initCommand,
+  doctor: doctorCommand,
   status: statusCommand,
   token: tokenCommand,
   publisher: publisherCommand,
@@ -35,6 +37,7 @@ ${SERVE_HELP}
 ${FETCH_HELP}
 ${DEMO_HELP}
 ${INIT_HELP}
+${DOCTOR_HELP}
 ${STATUS_HELP}
 ${TOKEN_HELP}
 ${PUBLISHER_HELP}
