@@ -65,7 +65,7 @@ export class Subject {
         repository: subject.name,
         name: 'test',
         scopes: ['upload', 'create', 'yank', 'delete', 'admin'],
-        expires: 9_000_000_000,
+        expires: Math.floor(subject.now() / 1000) + (4 * 365 * DAY) / 1000,
       },
       { bootstrap: true },
     )
