@@ -7,13 +7,16 @@ import { asString, asStrings } from '../tuf/fields.ts'
 import { answer, credentialOf, fromBase64, problem, readBody } from './api-json.ts'
 import { projectOperations } from './api-projects.ts'
 import { addPublishers } from './api-publishers.ts'
+import { readOperations } from './api-read.ts'
 import { addRecovery } from './api-recovery.ts'
 import { addTokens } from './api-tokens.ts'
 import { addUpkeep, freshnessFrom } from './api-upkeep.ts'
 import type { Env } from './env.ts'
 import { log, Problem } from './errors.ts'
+import { openApiOf } from './openapi.ts'
 import { addOperations } from './operations.ts'
 import { isForeign } from './origin.ts'
+import type { Reader } from './reader.ts'
 
 /** The repository that `/api/` is about. */
 const REPOSITORY = 'main'
@@ -24,59 +27,67 @@ const CEREMONY_BYTES_MAX = 8 * 1024 * 1024
 type Given<T> = Exclude<T, Refused>
 type ApiContext = Context<{ Bindings: Env }>
 
-export const api = new Hono<{ Bindings: Env }>()
+/** @param reader of the repository that is shown */
+export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
+  const api = new Hono<{ Bindings: Env }>()
 
-api.use('/api/*', async (c, next) => {
-  if (c.req.method !== 'GET' && isForeign(c.req.raw))
-    throw new Problem(403, 'Pages of other origins may not write here.')
-  await next()
-})
-
-/** The ceremony's first half: makes the online keys. Takes the bootstrap secret. */
-api.post('/api/ceremony/keys', async (c) =>
-  answer<Given<KeysAnswer>>(await c.env.MEMBER.createKeys(REPOSITORY, credential(c))),
-)
-
-/** The ceremony's second half: takes what people signed and publishes the empty index. */
-api.post('/api/ceremony/metadata', async (c) => {
-  const secret = credential(c)
-  const body = await readBody(c.req.raw, CEREMONY_BYTES_MAX, ['roots', 'targets', 'bins', 'freshness'])
-  const request = {
-    repository: REPOSITORY,
-    roots: asStrings(body.get('roots'), 'roots').map((text) => fromBase64(text, 'roots')),
-    targets: fromBase64(asString(body.get('targets'), 'targets'), 'targets'),
-    bins: fromBase64(asString(body.get('bins'), 'bins'), 'bins'),
-    freshness: freshnessFrom(body.get('freshness')),
-  }
-  return answer<Given<Done>>(await c.env.MEMBER.initialise(request, secret))
-})
-
-/** State, versions, expiries and the last error. Open: it says nothing the public metadata does not, but the counts. */
-api.get('/api/status', async (c) => answer<Status>(await c.env.PUBLIC.status(REPOSITORY)))
-
-addOperations(api, projectOperations(REPOSITORY))
-addTokens(api, REPOSITORY)
-addUpkeep(api, REPOSITORY)
-addPublishers(api, REPOSITORY)
-addRecovery(api, REPOSITORY)
-
-for (const path of new Set(api.routes.map((route) => route.path))) {
-  const methods = api.routes
-    .filter((route) => route.path === path && route.method !== 'ALL')
-    .map(({ method }) => method)
-  if (methods.length > 0)
-    api.all(path, () => problem(405, 'This address has other methods.', { Allow: methods.join(', ') }))
-}
-api.all('/api/*', () => problem(404, 'There is nothing here.'))
-api.all('/api', () => problem(404, 'There is nothing here.'))
-
-api.onError((error) => {
-  if (error instanceof Problem) return problem(error.status, error.message, error.headers)
-  if (error instanceof FormatError) return problem(400, error.message)
-  log('api', error)
-  return problem(503, 'The call failed for a reason of ours. Ask for the status before repeating it.', {
-    'Retry-After': '5',
+  api.use('/api/*', async (c, next) => {
+    if (c.req.method !== 'GET' && isForeign(c.req.raw))
+      throw new Problem(403, 'Pages of other origins may not write here.')
+    await next()
   })
-})
+
+  /** The ceremony's first half: makes the online keys. Takes the bootstrap secret. */
+  api.post('/api/ceremony/keys', async (c) =>
+    answer<Given<KeysAnswer>>(await c.env.MEMBER.createKeys(REPOSITORY, credential(c))),
+  )
+
+  /** The ceremony's second half: takes what people signed and publishes the empty index. */
+  api.post('/api/ceremony/metadata', async (c) => {
+    const secret = credential(c)
+    const body = await readBody(c.req.raw, CEREMONY_BYTES_MAX, ['roots', 'targets', 'bins', 'freshness'])
+    const request = {
+      repository: REPOSITORY,
+      roots: asStrings(body.get('roots'), 'roots').map((text) => fromBase64(text, 'roots')),
+      targets: fromBase64(asString(body.get('targets'), 'targets'), 'targets'),
+      bins: fromBase64(asString(body.get('bins'), 'bins'), 'bins'),
+      freshness: freshnessFrom(body.get('freshness')),
+    }
+    return answer<Given<Done>>(await c.env.MEMBER.initialise(request, secret))
+  })
+
+  /** State, versions, expiries and the last error. Open: it says nothing the public metadata does not, but the counts. */
+  api.get('/api/status', async (c) => answer<Status>(await c.env.PUBLIC.status(REPOSITORY)))
+
+  const operations = [...readOperations(reader), ...projectOperations(REPOSITORY)]
+  addOperations(api, operations)
+  const document = openApiOf(operations)
+  /** What stands in the table of operations, as OpenAPI 3.1. */
+  api.get('/api/openapi.json', () => answer({ ok: true, ...document }))
+  addTokens(api, REPOSITORY)
+  addUpkeep(api, REPOSITORY)
+  addPublishers(api, REPOSITORY)
+  addRecovery(api, REPOSITORY)
+
+  for (const path of new Set(api.routes.map((route) => route.path))) {
+    const methods = api.routes
+      .filter((route) => route.path === path && route.method !== 'ALL')
+      .map(({ method }) => method)
+    if (methods.length > 0)
+      api.all(path, () => problem(405, 'This address has other methods.', { Allow: methods.join(', ') }))
+  }
+  api.all('/api/*', () => problem(404, 'There is nothing here.'))
+  api.all('/api', () => problem(404, 'There is nothing here.'))
+
+  api.onError((error) => {
+    if (error instanceof Problem) return problem(error.status, error.message, error.headers)
+    if (error instanceof FormatError) return problem(400, error.message)
+    log('api', error)
+    return problem(503, 'The call failed for a reason of ours. Ask for the status before repeating it.', {
+      'Retry-After': '5',
+    })
+  })
+  return api
+}
 
 const credential = (c: ApiContext): string => credentialOf(c.req.raw)

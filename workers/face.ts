@@ -3,7 +3,7 @@
 //
 // Paths are matched as they came, undecoded; whatever is not named here is 404, `/cdn-cgi/*` included.
 import { type Context, Hono, type Next } from 'hono'
-import { api } from './api.ts'
+import { createApi } from './api.ts'
 import type { Env } from './env.ts'
 import { answerTo, NotFound, NotInitialised, Problem } from './errors.ts'
 import { answerFile } from './files.ts'
@@ -11,6 +11,7 @@ import { HealthCheck } from './health.ts'
 import { answerHome } from './home.ts'
 import { oidc } from './oidc.ts'
 import { hasHost, isLoopback, rawPath } from './paths.ts'
+import { answerPypiJson } from './pypi-json.ts'
 import { Reader } from './reader.ts'
 import { answerSimple } from './simple.ts'
 import { answerTuf } from './tuf.ts'
@@ -43,7 +44,7 @@ export function createFace(repository: string): Hono<Face> {
   const simple = (base: string) => (c: Context<Face>) => answerSimple(c.env, reader, c.req.raw, base, c.req.path)
 
   face.route('/', upload)
-  face.route('/', api)
+  face.route('/', createApi(reader))
   face.route('/', oidc)
   reads('/', (c) => answerHome(c.env, reader, c.req.raw))
   reads('/healthz', (c) => health.answer(c.env))
@@ -52,6 +53,7 @@ export function createFace(repository: string): Hono<Face> {
   // What hatch asks before an upload, as devpi has it: its plus arrives encoded, other people's does not.
   for (const plus of ['+', '%2B', '%2b']) reads(`/legacy/${plus}simple/*`, simple(`/legacy/${plus}simple/`))
   reads('/files/*', (c) => answerFile(c.env, reader, c.req.raw, c.req.path))
+  reads('/pypi/*', (c) => answerPypiJson(c.env, reader, c.req.raw, c.req.path))
   reads('/tuf/*', (c) => answerTuf(c.env, reader, c.req.raw, c.req.path))
   return face
 }

@@ -32,14 +32,27 @@ export async function answerFile(env: Env, reader: Reader, request: Request, pat
   const headers = { ...UNTRUSTED_CONTENT, ...staleness(target), 'Cache-Control': cacheControl(request) }
   if (wanted === filename)
     return sendObject(env, reader, request, objectOf(publication.trusted.place, target), reader.files, headers)
-  const sha256 = await promisedMetadata(env, reader, publication, project, target)
-  if (sha256 === undefined) throw new NotFound('That file has no metadata of its own.')
-  const key = blobMetadataKey(publication.trusted.place, target.sha256, target.n)
+  const held = await metadataOf(env, reader, publication, project, target)
+  if (!held) throw new NotFound('That file has no metadata of its own.')
+  return sendBytes(request, held.bytes, held.sha256, headers)
+}
+
+/** The metadata of `file`, verified, or undefined: its page promises none. */
+export async function metadataOf(
+  env: Env,
+  reader: Reader,
+  publication: Publication,
+  project: string,
+  file: Target,
+): Promise<{ bytes: Uint8Array; sha256: string } | undefined> {
+  const sha256 = await promisedMetadata(env, reader, publication, project, file)
+  if (sha256 === undefined) return undefined
+  const key = blobMetadataKey(publication.trusted.place, file.sha256, file.n)
   const bytes = await reader.remember(`${key} ${sha256}`, reader.files, () => {
     const named = { hashes: new Map([['sha256', sha256]]) }
-    return readNamed(env, key, named, METADATA_BYTES_MAX, `the metadata of "${target.path}"`)
+    return readNamed(env, key, named, METADATA_BYTES_MAX, `the metadata of "${file.path}"`)
   })
-  return sendBytes(request, bytes, sha256, headers)
+  return { bytes, sha256 }
 }
 
 const cacheControl = (request: Request): string =>

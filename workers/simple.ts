@@ -8,11 +8,14 @@
 import { isValidName, normalizeName } from '../pypi/names.ts'
 import { chooseForm, contentTypeOf, PAGE_TYPES, type PageForm } from '../pypi/negotiate.ts'
 import { shardOf } from '../tuf/bins.ts'
-import { objectOf, sendObject, staleness } from './content.ts'
+import { objectOf, sendObject, staleness, WHOLE_BYTES_MAX } from './content.ts'
 import type { Env } from './env.ts'
 import { NotFound, Problem } from './errors.ts'
+import type { Expected } from './objects.ts'
 import { segmentsBehind } from './paths.ts'
+import { etagOf, noneMatches } from './ranges.ts'
 import type { Reader } from './reader.ts'
+import { serialOf } from './serial.ts'
 
 const VARY = { Vary: 'Accept' }
 /** A page opened in a browser is a list of links and nothing else. */
@@ -48,15 +51,28 @@ export async function answerSimple(
   if (!form) throw new Problem(406, `This index has: ${Object.values(PAGE_TYPES).join(', ')}.`, VARY)
   const target = await publication.find(env, project === undefined ? listTarget(form) : projectTarget(project, form))
   if (!target) throw new Problem(404, NO_PROJECT, VARY)
+  const expected = objectOf(publication.trusted.place, target)
+  const serial = await lastSerial(env, reader, request, expected)
   const privately = request.headers.has('Authorization')
-  return sendObject(env, reader, request, objectOf(publication.trusted.place, target), reader.pages, {
+  return sendObject(env, reader, request, expected, reader.pages, {
     ...VARY,
+    ...(serial === undefined ? {} : { 'X-PyPI-Last-Serial': String(serial) }),
     ...staleness(target),
     'Content-Type': contentTypeOf(form),
     'Cache-Control': privately ? 'private, no-cache' : 'public, no-cache',
     'Content-Security-Policy': PAGE_POLICY,
     'X-Content-Type-Options': 'nosniff',
   })
+}
+
+/** From the bytes, where they are sent or in memory: a 304 or a HEAD reads no page for it. */
+async function lastSerial(env: Env, reader: Reader, request: Request, page: Expected): Promise<number | undefined> {
+  const sent = request.method === 'GET' && !noneMatches(request.headers.get('If-None-Match'), etagOf(page.sha256))
+  const bytes =
+    sent && page.length <= WHOLE_BYTES_MAX
+      ? await reader.whole(env, page, reader.pages)
+      : reader.pages.get(`${page.key} ${page.sha256}`)
+  return bytes && serialOf(bytes)
 }
 
 const NO_PROJECT = 'There is no project of that name.'
