@@ -9,6 +9,7 @@ import { EXPORT_HELP, exportCommand } from './export.ts'
 import { FETCH_HELP, fetchCommand } from './fetch.ts'
 import { INIT_HELP, initCommand } from './init.ts'
 import { PUBLISHER_HELP, publisherCommand } from './publisher.ts'
+import { changeCommand, PROJECTS_HELP, projectCommand } from './projects.ts'
 import { REBUILD_HELP, rebuildCommand } from './rebuild.ts'
 import { RESUME_HELP, resumeCommand } from './resume.ts'
 import { SERVE_HELP, serve } from './serve.ts'
@@ -25,6 +26,11 @@ const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
   status: statusCommand,
   token: tokenCommand,
   publisher: publisherCommand,
+  yank: changeCommand('yank'),
+  unyank: changeCommand('unyank'),
+  delete: changeCommand('delete'),
+  purge: changeCommand('purge'),
+  project: projectCommand,
   audit: auditCommand,
   export: exportCommand,
   resume: resumeCommand,
@@ -41,6 +47,7 @@ ${DOCTOR_HELP}
 ${STATUS_HELP}
 ${TOKEN_HELP}
 ${PUBLISHER_HELP}
+${PROJECTS_HELP}
 ${AUDIT_HELP}
 ${EXPORT_HELP}
 ${RESUME_HELP}

@@ -168,6 +168,8 @@ for (const method of [
   'stage',
   'whenVisible',
   'yank',
+  'remove',
+  'setStatus',
   'refresh',
   'alarm',
 ]) {

@@ -187,7 +187,7 @@ export class World {
       const { files } = shown
       const standing = shown['project-status']?.status ?? 'active'
       const standings = this.standings(upload.project)
-      if (!standings.has(standing))
+      if (page && !standings.has(standing))
         this.problems.push(`${upload.project} is ${standing}, not ${[...standings].join(' or ')}`)
       if (page) this.#standings.set(upload.project, new Set([standing]))
       belief.seen = false
