@@ -3,10 +3,13 @@
 export class ApiError extends Error {
   override name = 'ApiError'
   readonly status: number
+  /** Of a 503: when to ask again. */
+  readonly retryAfterMs: number | undefined
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, retryAfterMs?: number) {
     super(message)
     this.status = status
+    this.retryAfterMs = retryAfterMs
   }
 }
 

@@ -7,6 +7,7 @@ import { DEMO_HELP, demo } from './demo.ts'
 import { DOCTOR_HELP, doctorCommand } from './doctor.ts'
 import { EXPORT_HELP, exportCommand } from './export.ts'
 import { FETCH_HELP, fetchCommand } from './fetch.ts'
+import { IMPORT_HELP, importCommand } from './import.ts'
 import { INIT_HELP, initCommand } from './init.ts'
 import { changeCommand, PROJECTS_HELP, projectCommand } from './projects.ts'
 import { PUBLISHER_HELP, publisherCommand } from './publisher.ts'
@@ -33,6 +34,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
   project: projectCommand,
   audit: auditCommand,
   export: exportCommand,
+  import: importCommand,
   resume: resumeCommand,
   rebuild: rebuildCommand,
 }
@@ -50,6 +52,7 @@ ${PUBLISHER_HELP}
 ${PROJECTS_HELP}
 ${AUDIT_HELP}
 ${EXPORT_HELP}
+${IMPORT_HELP}
 ${RESUME_HELP}
 ${REBUILD_HELP}`
 

@@ -1,4 +1,4 @@
-// One door to the suites: `node test/run.ts unit|e2e|interop|tough|conformance|model|crash|fuzz|check|types [arguments]`.
+// One door to the suites: `node test/run.ts unit|e2e|import|interop|tough|conformance|model|crash|fuzz|check|types [arguments]`.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -17,6 +17,7 @@ const types = () => step('wrangler', 'types', '--include-env=false', '-c', 'wran
 switch (suite) {
   case 'unit':
   case 'e2e':
+  case 'import':
   case 'interop':
   case 'tough':
     step('vitest', 'run', '--config', `test/${suite}.config.ts`, ...rest)
@@ -54,6 +55,8 @@ switch (suite) {
     step('node', 'cli/deploy.ts', '--dry-run')
     break
   default:
-    process.stderr.write('usage: node test/run.ts unit|e2e|interop|tough|conformance|model|crash|fuzz|check|types\n')
+    process.stderr.write(
+      'usage: node test/run.ts unit|e2e|import|interop|tough|conformance|model|crash|fuzz|check|types\n',
+    )
     process.exit(2)
 }
