@@ -1,80 +1,118 @@
 // The operators' API, trusted publishers: list, add, remove; and the audience of their JWTs. State: none; who may do what
 // is decided by the publisher in the transaction of the change.
-import type { Hono } from 'hono'
 import type { Done, Refused } from '../durable-objects/rpc.ts'
 import type { AddPublisherAnswer, ListPublishersAnswer } from '../durable-objects/rpc-oidc.ts'
-import { isValidName, normalizeName } from '../pypi/names.ts'
 import { FormatError } from '../tuf/errors.ts'
-import { asBoolean, asObject, asString } from '../tuf/fields.ts'
-import type { Json } from '../tuf/json.ts'
-import { answer, credentialOf, readBody } from './api-json.ts'
-import type { Env } from './env.ts'
-
-/** Twenty claims of ≤ 600 characters. */
-const BODY_BYTES_MAX = 64 * 1024
-const PUBLISHER_ID = /^[0-9a-f]{12}$/
-const SOURCE = ['kind', 'issuer', 'repository', 'ownerId', 'projectId', 'workflow', 'environment', 'claims']
+import { asObject, asString } from '../tuf/fields.ts'
+import { answer } from './api-json.ts'
+import { type AnyOperation, operation } from './operations.ts'
+import { flag, given, integer, list, maybe, projectName, type Shape, text, word } from './shapes.ts'
 
 type Given<T> = Exclude<T, Refused>
 
-/** Adds the routes to `api`. @param repository the one that `/api/` is about */
-export function addPublishers(api: Hono<{ Bindings: Env }>, repository: string): void {
-  /** With `?project=NAME` those of one project; `?after=` the `next` of the page before. Takes an admin or audit token. */
-  api.get('/api/publishers', async (c) => {
-    const token = credentialOf(c.req.raw)
-    const [project, after] = [c.req.query('project'), c.req.query('after')]
-    if (after !== undefined && !PUBLISHER_ID.test(after))
-      throw new FormatError('after must be the `next` of an answer.')
-    const request = {
-      repository,
-      token,
-      ...(project === undefined ? {} : { project: projectName(project) }),
-      ...(after === undefined ? {} : { after }),
-    }
-    return answer<Given<ListPublishersAnswer>>(await c.env.MEMBER.listPublishers(request))
-  })
-
-  /** `{"project": "sample", "kind": "github", …}`; `"pending": true` before the project exists. Takes an admin token. */
-  api.post('/api/publishers', async (c) => {
-    const token = credentialOf(c.req.raw)
-    const body = await readBody(c.req.raw, BODY_BYTES_MAX, ['project', 'pending', ...SOURCE])
-    const source = SOURCE.flatMap((name) => (body.has(name) ? [[name, plain(body.get(name), name)]] : []))
-    const request = {
-      repository,
-      token,
-      project: projectName(asString(body.get('project'), 'project')),
-      pending: body.has('pending') && asBoolean(body.get('pending'), 'pending'),
-      // What makes a source is the publisher's to know.
-      source: Object.fromEntries(source) as Record<string, unknown>,
-    }
-    return answer<Given<AddPublisherAnswer>>(await c.env.MEMBER.addPublisher(request))
-  })
-
-  /** Its tokens end with it. Takes an admin token. */
-  api.delete('/api/publishers/:id', async (c) => {
-    const token = credentialOf(c.req.raw)
-    const id = c.req.param('id')
-    if (!PUBLISHER_ID.test(id)) throw new FormatError('The id of a publisher is 12 hex digits, as the list shows it.')
-    return answer<Given<Done>>(await c.env.MEMBER.removePublisher({ repository, token, id }))
-  })
-
-  /** `{"audience": "…"}`: what JWTs must be made for, from now on. Takes an admin token. */
-  api.put('/api/settings/audience', async (c) => {
-    const token = credentialOf(c.req.raw)
-    const body = await readBody(c.req.raw, BODY_BYTES_MAX, ['audience'])
-    const audience = asString(body.get('audience'), 'audience')
-    return answer<Given<Done>>(await c.env.MEMBER.setAudience({ repository, token, audience }))
-  })
+const publisherId: Shape<string> = {
+  schema: { type: 'string', pattern: '^[0-9a-f]{12}$' },
+  read(value, what) {
+    const id = asString(value, what)
+    if (/^[0-9a-f]{12}$/.test(id)) return id
+    throw new FormatError(`${what} is 12 hex digits, as the list of publishers shows them.`)
+  },
 }
 
-/** A string, or for `claims` an object of strings. */
-function plain(value: Json | undefined, name: string): string | Record<string, string> {
-  if (name !== 'claims') return asString(value, name)
-  const claims = [...asObject(value, name)]
-  return Object.fromEntries(claims.map(([claim, text]) => [claim, asString(text, `The claim ${claim}`)]))
+/** Which claims may be asked for, and how many, is the publisher's to know. */
+const claims: Shape<Record<string, string>> = {
+  schema: { type: 'object', additionalProperties: { type: 'string' } },
+  read: (value, what) =>
+    Object.fromEntries(
+      [...asObject(value, what)].map(([claim, said]) => [claim, asString(said, `The claim ${claim}`)]),
+    ),
 }
 
-function projectName(name: string): string {
-  if (!isValidName(name)) throw new FormatError(`'project' is no project name: use ASCII letters, digits and '-'.`)
-  return normalizeName(name)
+/** The fields of every kind of source; which of them a kind has is the publisher's to know. */
+const SOURCE = {
+  kind: word('github', 'gitlab', 'oidc'),
+  issuer: maybe(text(200)),
+  repository: maybe(text(255)),
+  ownerId: maybe(text(20)),
+  projectId: maybe(text(20)),
+  workflow: maybe(text(255)),
+  environment: maybe(text(255)),
+  claims: maybe(claims),
+}
+
+const PUBLISHER = given({
+  id: publisherId,
+  project: projectName,
+  pending: flag,
+  source: given(SOURCE),
+  created: integer(0),
+  by: text(100),
+})
+const DONE = { 200: { description: 'Done.', schema: given({}).schema } }
+
+export function publisherOperations(repository: string): AnyOperation[] {
+  return [
+    operation({
+      id: 'listPublishers',
+      method: 'GET',
+      path: '/api/publishers',
+      summary: 'Trusted publishers, of one project or of all, in pages.',
+      scopes: ['admin', 'audit'],
+      params: {},
+      query: { project: maybe(projectName), after: maybe(publisherId) },
+      answers: {
+        200: {
+          description: 'In the order of their ids; `next` goes into `after` of the next call.',
+          schema: given({ publishers: list(PUBLISHER), next: maybe(publisherId) }).schema,
+        },
+      },
+      run: async ({ env, token, query: { project, after } }) => {
+        const page = { ...(project === undefined ? {} : { project }), ...(after === undefined ? {} : { after }) }
+        return answer<Given<ListPublishersAnswer>>(await env.MEMBER.listPublishers({ repository, token, ...page }))
+      },
+    }),
+    operation({
+      id: 'addPublisher',
+      method: 'POST',
+      path: '/api/publishers',
+      summary: 'Lets a workflow upload to a project; `pending` before the project exists. Repeated, it adds nothing.',
+      scopes: ['admin'],
+      params: {},
+      query: {},
+      body: { project: projectName, pending: maybe(flag), ...SOURCE },
+      answers: { 200: { description: 'It may.', schema: given({ id: publisherId }).schema } },
+      refusals: [404, 409],
+      run: async ({ env, token, body: { project, pending = false, ...source } }) => {
+        const fields = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined))
+        const request = { repository, token, project, pending, source: fields as Record<string, unknown> }
+        return answer<Given<AddPublisherAnswer>>(await env.MEMBER.addPublisher(request))
+      },
+    }),
+    operation({
+      id: 'removePublisher',
+      method: 'DELETE',
+      path: '/api/publishers/{id}',
+      summary: 'Removes a trusted publisher. The tokens it was given end with it.',
+      scopes: ['admin'],
+      params: { id: publisherId },
+      query: {},
+      answers: DONE,
+      refusals: [404],
+      run: async ({ env, token, path: { id } }) =>
+        answer<Given<Done>>(await env.MEMBER.removePublisher({ repository, token, id })),
+    }),
+    operation({
+      id: 'setAudience',
+      method: 'PUT',
+      path: '/api/settings/audience',
+      summary: 'What the JWTs of trusted publishers must be made for, from now on.',
+      scopes: ['admin'],
+      params: {},
+      query: {},
+      body: { audience: text(100) },
+      answers: DONE,
+      run: async ({ env, token, body: { audience } }) =>
+        answer<Given<Done>>(await env.MEMBER.setAudience({ repository, token, audience })),
+    }),
+  ]
 }

@@ -6,7 +6,7 @@ import { FormatError } from '../tuf/errors.ts'
 import { asString, asStrings } from '../tuf/fields.ts'
 import { answer, credentialOf, fromBase64, problem, readBody } from './api-json.ts'
 import { projectOperations } from './api-projects.ts'
-import { addPublishers } from './api-publishers.ts'
+import { publisherOperations } from './api-publishers.ts'
 import { readOperations } from './api-read.ts'
 import { addRecovery } from './api-recovery.ts'
 import { addTokens } from './api-tokens.ts'
@@ -59,14 +59,13 @@ export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
   /** State, versions, expiries and the last error. Open: it says nothing the public metadata does not, but the counts. */
   api.get('/api/status', async (c) => answer<Status>(await c.env.PUBLIC.status(REPOSITORY)))
 
-  const operations = [...readOperations(reader), ...projectOperations(REPOSITORY)]
+  const operations = [...readOperations(reader), ...projectOperations(REPOSITORY), ...publisherOperations(REPOSITORY)]
   addOperations(api, operations)
   const document = openApiOf(operations)
   /** What stands in the table of operations, as OpenAPI 3.1. */
   api.get('/api/openapi.json', () => answer({ ok: true, ...document }))
   addTokens(api, REPOSITORY)
   addUpkeep(api, REPOSITORY)
-  addPublishers(api, REPOSITORY)
   addRecovery(api, REPOSITORY)
 
   for (const path of new Set(api.routes.map((route) => route.path))) {

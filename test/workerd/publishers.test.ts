@@ -81,7 +81,7 @@ describe('publishers', () => {
 
   test('that mean nothing are refused', async () => {
     const bad: [object, RegExp][] = [
-      [{ kind: 'bitbucket' }, /github, gitlab or oidc/],
+      [{ kind: 'bitbucket' }, /one of: github, gitlab, oidc/],
       [{ ownerId: 'octo-org' }, /owner's number/],
       [{ ownerId: undefined }, /owner's number/],
       [{ repository: 'octo-repo' }, /owner\/name/],
