@@ -18,7 +18,7 @@ import { ImportTarget } from './import-target.ts'
 import { inLanes } from './lanes.ts'
 import { Progress } from './progress.ts'
 import { CommandError, say } from './terminal.ts'
-import { isSilence, persist, sendForm } from './upload-form.ts'
+import { persist, Silence, sendForm } from './upload-form.ts'
 
 export const IMPORT_HELP = `tuf-edge import SOURCE [--url URL] [--project NAME]… [--keep-times] [--token-file FILE] [--json]
 
@@ -200,4 +200,4 @@ const isoTime = (text: string): string => {
 
 /** A token that is none, or an index that is gone, is the same for every file. */
 const endsAll = (error: unknown): boolean =>
-  isSilence(error) || (error instanceof ApiError && [401, 503].includes(error.status))
+  error instanceof Silence || (error instanceof ApiError && [401, 503].includes(error.status))

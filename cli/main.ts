@@ -17,6 +17,7 @@ import { SERVE_HELP, serve } from './serve.ts'
 import { STATUS_HELP, statusCommand } from './status.ts'
 import { CommandError, note, red, say } from './terminal.ts'
 import { TOKEN_HELP, tokenCommand } from './token.ts'
+import { UPLOAD_HELP, uploadCommand } from './upload-command.ts'
 
 const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
   serve,
@@ -35,6 +36,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
   audit: auditCommand,
   export: exportCommand,
   import: importCommand,
+  upload: uploadCommand,
   resume: resumeCommand,
   rebuild: rebuildCommand,
 }
@@ -53,6 +55,7 @@ ${PROJECTS_HELP}
 ${AUDIT_HELP}
 ${EXPORT_HELP}
 ${IMPORT_HELP}
+${UPLOAD_HELP}
 ${RESUME_HELP}
 ${REBUILD_HELP}`
 

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import type { CoreMetadata } from '../pypi/core-metadata.ts'
 import { ApiError } from './api.ts'
+import { CommandError } from './terminal.ts'
 
 export interface FormFile {
   filename: string
@@ -74,22 +75,26 @@ export async function sendForm(file: FormFile, target: FormTarget): Promise<Form
   return { visible, warnings: visible ? lines : lines.slice(1) }
 }
 
+/** Nobody answered, however often it was asked. */
+export class Silence extends CommandError {}
+
 /** `fetch` had no answer: what it throws then is a TypeError with the connection's own error as its cause. */
-export const isSilence = (error: unknown): boolean => error instanceof TypeError && error.cause !== undefined
+const isSilence = (error: unknown): boolean => error instanceof TypeError && error.cause !== undefined
 
 /** A busy index asks for five seconds; a queue of the most that may wait is published in twenty. */
 const TRIES = 30
 const PAUSE_MS = 1_000
 
-/** Repeats what has no answer or is answered 503. @param again told before each repetition */
-export async function persist<T>(work: () => Promise<T>, again: (why: string) => void = () => {}): Promise<T> {
-  for (let left = TRIES; ; left--) {
+/** Repeats what has no answer or is answered 503. @throws Silence, or what the last try threw */
+export async function persist<T>(work: () => Promise<T>, tries = TRIES): Promise<T> {
+  for (let left = tries; ; left--) {
     try {
       return await work()
     } catch (error) {
       const silent = isSilence(error)
+      if (silent && left <= 1)
+        throw new Silence(`The index does not answer (${causeOf(error)}): is its address right, and does it run?`)
       if (left <= 1 || !(silent || (error instanceof ApiError && error.status === 503))) throw error
-      again(silent ? 'the index does not answer' : (error as Error).message)
       const pause = error instanceof ApiError ? (error.retryAfterMs ?? PAUSE_MS) : PAUSE_MS
       await new Promise((resolve) => setTimeout(resolve, pause))
     }
@@ -98,6 +103,11 @@ export async function persist<T>(work: () => Promise<T>, again: (why: string) =>
 
 /** As browsers write it (HTML, multipart/form-data): no name can end the header. */
 const escaped = (name: string): string => name.replace(/["\r\n]/g, (c) => encodeURIComponent(c))
+
+const causeOf = (error: unknown): string => {
+  const { cause } = error as { cause?: { code?: string; message?: string } }
+  return cause?.code ?? cause?.message ?? 'no connection'
+}
 
 function refusal(response: Response, text: string): ApiError {
   let message = text.trim()
