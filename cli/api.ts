@@ -23,15 +23,27 @@ export async function callApi<T>(
   const headers: Record<string, string> = { accept: 'application/json' }
   if (options.token !== undefined) headers.authorization = `Bearer ${options.token}`
   if (options.body !== undefined) headers['content-type'] = 'application/json'
-  const response = await fetch(new URL(path, base), {
-    method,
-    headers,
-    ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
-  })
-  const text = await response.text()
-  if (!response.ok)
-    throw new ApiError(response.status, sentence(text) ?? `${method} ${path} was answered ${response.status}.`)
-  return JSON.parse(text) as T
+  const body = options.body === undefined ? {} : { body: JSON.stringify(options.body) }
+  const { status, text } = await exchange(new URL(path, base), { method, headers, ...body })
+  if (status < 200 || status > 299)
+    throw new ApiError(status, sentence(text) ?? `${method} ${path} was answered ${status}.`)
+  try {
+    return JSON.parse(text) as T
+  } catch {
+    throw new ApiError(status, `${method} ${path} was answered with what is no JSON: is ${base} an index?`)
+  }
+}
+
+/** A call without an answer has the status 0: whether it was carried out is not known. */
+async function exchange(url: URL, init: RequestInit): Promise<{ status: number; text: string }> {
+  try {
+    const response = await fetch(url, init)
+    return { status: response.status, text: await response.text() }
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new ApiError(0, `${url.host} did not answer (${reason}): look at the address and the network, and try again.`)
+  }
 }
 
 /** RFC 9457 `detail`, or the plain text itself. */

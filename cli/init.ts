@@ -136,14 +136,18 @@ async function published(url: string, folder: KeyFolder): Promise<string> {
       `The index is initialised, and ${folder.path} has no root.json of it: name the folder of its ceremony with --keys.`,
     )
   const deadline = Date.now() + PUBLISHED_WAIT_MS
-  while (!(await isInitialised(url))) {
+  while (!(await isInitialised(url).catch(() => false))) {
     if (Date.now() > deadline)
       throw new CommandError('The index took the ceremony and does not publish: `tuf-edge status` says why.')
     await new Promise((resolve) => setTimeout(resolve, 500))
   }
-  const answer = await fetch(new URL('/tuf/1.root.json', url))
+  const answer = await fetch(new URL('/tuf/1.root.json', url)).catch(() => undefined)
+  if (!answer?.ok)
+    throw new CommandError(
+      `${url}/tuf/1.root.json was ${answer ? `answered ${answer.status}` : 'not answered'}: see \`tuf-edge doctor ${url}\`, and repeat the command.`,
+    )
   const theirs = new Uint8Array(await answer.arrayBuffer())
-  if (!answer.ok || Buffer.compare(ours, theirs) !== 0)
+  if (Buffer.compare(ours, theirs) !== 0)
     throw new CommandError(
       `The index serves another root than ${folder.rootFile}: somebody else held its ceremony, or this is another folder (--keys).`,
     )

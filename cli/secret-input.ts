@@ -46,6 +46,9 @@ export async function typed(question: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: silence, terminal: true })
   try {
     return (await terminal.question('')).trim()
+  } catch {
+    // Ctrl-C or Ctrl-D
+    throw new CommandError('Nothing was typed, and nothing was done.')
   } finally {
     terminal.close()
     note('')

@@ -82,7 +82,11 @@ test('a ceremony that breaks off three times ends with one index, one set of key
   expect(existsSync(keys)).toBe(false)
 
   fault = { path: '/api/ceremony/metadata', lost: 'request' }
-  expect((await init(keys)).code).toBe(1)
+  const broken = await init(keys)
+  expect(broken.code).toBe(1)
+  expect(broken.stderr).toMatch(
+    /tuf-edge: 127\.0\.0\.1:\d+ did not answer \(.*\): look at the address .* try again\.\n$/,
+  )
   const made = readdirSync(keys).filter((name) => name.endsWith('.key.json'))
   expect(made.map((name) => name.split('-')[0]).sort()).toEqual(['bins', 'root', 'targets'])
   // The keys are made: from now on only their passphrase goes on.
