@@ -9,7 +9,7 @@ import {
   type OfflineRole,
   type OnlineKeys,
 } from './ceremony.ts'
-import type { StateFolder } from './state-folder.ts'
+import type { StateFolder, Tokens } from './state-folder.ts'
 import { CommandError } from './terminal.ts'
 import { uploadFile } from './upload.ts'
 import { buildWheel } from './wheel.ts'
@@ -88,7 +88,7 @@ async function untilInitialised(base: string): Promise<void> {
 }
 
 /** Mints what is missing; the administrator's token comes last, because it ends the bootstrap secret. */
-export async function mintTokens(base: string, folder: StateFolder): Promise<{ upload: string; admin: string }> {
+export async function mintTokens(base: string, folder: StateFolder): Promise<Tokens> {
   const tokens = folder.tokens()
   const expires = Math.floor((Date.now() + YEARS_MS) / 1000)
   const secret = folder.secrets().bootstrapSecret
@@ -97,14 +97,23 @@ export async function mintTokens(base: string, folder: StateFolder): Promise<{ u
     return (await callApi<{ token: string }>(base, 'POST', '/api/tokens', { token: secret, body })).token
   }
   if (tokens.upload === undefined) {
-    tokens.upload = await mint('development upload', ['upload', 'create', 'yank'])
+    tokens.upload = await mint('development upload', ['read', 'upload', 'create', 'yank'])
+    folder.saveTokens(tokens)
+  }
+  if (tokens.read === undefined) {
+    tokens.read = await mint('development read', ['read'])
     folder.saveTokens(tokens)
   }
   if (tokens.admin === undefined) {
     tokens.admin = await mint('development admin', ['read', 'upload', 'create', 'yank', 'delete', 'audit', 'admin'])
     folder.saveTokens(tokens)
   }
-  return { upload: tokens.upload, admin: tokens.admin }
+  return { upload: tokens.upload, read: tokens.read, admin: tokens.admin }
+}
+
+/** Before the first package: nothing of a private index is ever shown without a token. */
+export async function makePrivate(base: string, token: string): Promise<void> {
+  await callApi(base, 'PUT', '/api/settings/reading', { token, body: { private: true } })
 }
 
 /** The first package of a new index, so that there is something to install and to verify. */

@@ -11,12 +11,13 @@ import { compareVersions, isPrerelease } from '../pypi/versions.ts'
 import { shardOf } from '../tuf/bins.ts'
 import { Client, initStore } from '../tuf/client.ts'
 import { TufError } from '../tuf/errors.ts'
-import { webTransport } from '../tuf/transport.ts'
+import { tokenOf } from './caller.ts'
 import { fileStore, writeWhole } from './file-store.ts'
 import { CommandError, note, say } from './terminal.ts'
 import { DEFAULT_ROOT, readRoot, refuseDevelopmentRoot } from './trusted-root.ts'
+import { transportOf } from './whole-index.ts'
 
-export const FETCH_HELP = `tuf-edge fetch NAME [--index URL] [--root FILE] [--into DIR] [--state DIR]
+export const FETCH_HELP = `tuf-edge fetch NAME [--index URL] [--root FILE] [--into DIR] [--state DIR] [--token-file FILE]
 
 Downloads the newest release of a project and verifies it from the trusted root on: its wheel for any platform,
 else its source archive. It takes this one file: dependencies are neither resolved nor downloaded.
@@ -24,6 +25,7 @@ else its source archive. It takes this one file: dependencies are neither resolv
   --index URL   the index (http://127.0.0.1:8787)
   --root FILE   the root you trust, as the operator gave it to you (.tuf-edge/root.json)
   --into DIR    where the file goes (.)
+  --token-file FILE  for a private index: file with a token, - for the standard input; else TUF_EDGE_TOKEN has it
   --state DIR   what this client has seen, which is how it notices an older state (the user's state folder)
 
 Examples
@@ -48,10 +50,10 @@ export const filePath = (project: string, filename: string): string =>
   `files/${shardOf(project)}/${project}/${filename}`
 
 /** A verifying client of the index at `base`. */
-export const clientOf = (base: string, folder: string): Client =>
+export const clientOf = (base: string, folder: string, token?: string): Client =>
   new Client({
     store: fileStore(folder),
-    transport: webTransport(),
+    transport: transportOf(token),
     metadataUrl: new URL('/tuf/', base).href,
     targetsUrl: new URL('/tuf/targets/', base).href,
   })
@@ -91,7 +93,14 @@ export async function fetchCommand(args: string[]): Promise<void> {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { index: text, root: text, into: text, state: text, help: { type: 'boolean', short: 'h' } },
+    options: {
+      index: text,
+      root: text,
+      into: text,
+      state: text,
+      'token-file': text,
+      help: { type: 'boolean', short: 'h' },
+    },
   })
   if (values.help) {
     say(FETCH_HELP)
@@ -108,7 +117,7 @@ export async function fetchCommand(args: string[]): Promise<void> {
   try {
     refuseDevelopmentRoot(root, base)
     if (!(await store.get('root.json'))) await initStore(store, root)
-    const fetched = await fetchNewest(clientOf(base.href, state), normalizeName(name))
+    const fetched = await fetchNewest(clientOf(base.href, state, tokenOf(values['token-file'])), normalizeName(name))
     const target = join(resolve(values.into ?? '.'), fetched.filename)
     await writeWhole(target, fetched.bytes)
     note(`verified ${fetched.filename}, sha256 ${fetched.sha256}`)

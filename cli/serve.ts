@@ -4,18 +4,19 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { parseArgs } from 'node:util'
 import { callApi } from './api.ts'
-import { developmentCeremony, isInitialised, mintTokens, publishHello } from './development.ts'
+import { developmentCeremony, isInitialised, makePrivate, mintTokens, publishHello } from './development.ts'
 import { type Runtime, type RuntimeOptions, startRuntime } from './runtime.ts'
-import { StateFolder } from './state-folder.ts'
+import { StateFolder, type Tokens } from './state-folder.ts'
 import { bold, CommandError, dim, note, say } from './terminal.ts'
 
-export const SERVE_HELP = `tuf-edge serve [--port N] [--folder DIR]
+export const SERVE_HELP = `tuf-edge serve [--port N] [--folder DIR] [--private]
 
 Runs the whole index on this machine: http://127.0.0.1:8787/, everything it keeps in .tuf-edge/.
 The first start makes development keys and publishes one package. Ctrl-C stops it; the same command goes on.
 
   --port N       port on 127.0.0.1 (8787)
   --folder DIR   folder for keys, bucket and ledger (.tuf-edge)
+  --private      reading takes a token from now on (docs/private.md); it stays so without the option
 
 Examples
   npm start
@@ -27,7 +28,7 @@ const DEFAULT_PORT = 8787
 export interface LocalService {
   runtime: Runtime
   folder: StateFolder
-  tokens: { upload: string; admin: string }
+  tokens: Tokens
   /** True when this start held the ceremony. */
   first: boolean
 }
@@ -36,7 +37,7 @@ export interface LocalService {
 export async function startService(
   port: number,
   path: string,
-  options: Pick<RuntimeOptions, 'flipIntervalMs' | 'onLog'> = {},
+  { isPrivate = false, ...options }: Pick<RuntimeOptions, 'flipIntervalMs' | 'onLog'> & { isPrivate?: boolean } = {},
 ): Promise<LocalService> {
   await mustBeFree(port)
   const folder = new StateFolder(path)
@@ -48,6 +49,7 @@ export async function startService(
     // After a night or a month of sleep the metadata is past its date: sign it again before anybody is invited.
     else await runtime.watchdog()
     const tokens = await mintTokens(runtime.url, folder)
+    if (isPrivate) await makePrivate(runtime.url, tokens.admin)
     if (first) await publishHello(runtime.url, tokens.upload)
     return { runtime, folder, tokens, first }
   } catch (error) {
@@ -60,7 +62,12 @@ export async function startService(
 export async function serve(args: string[]): Promise<void> {
   const { values } = parseArgs({
     args,
-    options: { port: { type: 'string' }, folder: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    options: {
+      port: { type: 'string' },
+      folder: { type: 'string' },
+      private: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
   })
   if (values.help) {
     say(SERVE_HELP)
@@ -69,7 +76,7 @@ export async function serve(args: string[]): Promise<void> {
   const port = parsePort(values.port)
   const path = values.folder ?? '.tuf-edge'
   note(dim('starting …', process.stderr))
-  const service = await startService(port, path)
+  const service = await startService(port, path, { isPrivate: values.private ?? false })
   await introduce(service)
   await untilSignal()
   note('\nstopping …')
@@ -79,12 +86,12 @@ export async function serve(args: string[]): Promise<void> {
 
 async function introduce({ runtime, folder, tokens, first }: LocalService): Promise<void> {
   const { url } = runtime
-  const status = await callApi<{ state: string; halted?: string; live?: { timestamp: number; expires: string } }>(
-    url,
-    'GET',
-    '/api/status',
-    { token: tokens.admin },
-  )
+  const status = await callApi<{
+    state: string
+    halted?: string
+    live?: { timestamp: number; expires: string }
+    private: boolean
+  }>(url, 'GET', '/api/status', { token: tokens.admin })
   if (status.state !== 'live' || !status.live)
     throw new CommandError(`The index cannot publish: ${status.halted ?? 'it is not initialised'}`)
   const fingerprint = createHash('sha256').update(readFileSync(folder.rootFile)).digest('hex')
@@ -93,9 +100,17 @@ async function introduce({ runtime, folder, tokens, first }: LocalService): Prom
     `${bold('tuf-edge is ready')}   ${url}/   ${dim(`timestamp ${status.live.timestamp}, good until ${status.live.expires}`)}`,
     ...(first ? [dim(`First start: development keys are in ${folder.path}. Never use them for a real index.`)] : []),
     '',
-    bold('Install'),
-    `  pip install --index-url ${url}/simple/ hello-tuf-edge`,
-    `  uv pip install --default-index ${url}/simple/ hello-tuf-edge`,
+    ...(status.private
+      ? [
+          `${bold('Install')}   ${dim('private: reading takes a token (docs/private.md has every tool)')}`,
+          `  UV_INDEX_OURS_USERNAME=__token__ UV_INDEX_OURS_PASSWORD=${tokens.read} \\`,
+          `    uv pip install --index ours=${url}/simple/ hello-tuf-edge`,
+        ]
+      : [
+          bold('Install'),
+          `  pip install --index-url ${url}/simple/ hello-tuf-edge`,
+          `  uv pip install --default-index ${url}/simple/ hello-tuf-edge`,
+        ]),
     '',
     bold('Upload'),
     `  TWINE_USERNAME=__token__ TWINE_PASSWORD=${tokens.upload} \\`,

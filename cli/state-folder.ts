@@ -17,8 +17,10 @@ export interface Secrets {
 }
 
 export interface Tokens {
-  /** Scopes upload, create, yank. */
+  /** Scopes read, upload, create, yank: hatch and `uv publish --check-url` look before they upload. */
   upload: string
+  /** Scope read. */
+  read: string
   /** Everything. */
   admin: string
 }

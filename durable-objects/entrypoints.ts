@@ -38,7 +38,14 @@ import type {
   RemovePublisherRequest,
 } from './rpc-oidc.ts'
 import type { RemoveAnswer, RemoveRequest, StatusRequest } from './rpc-projects.ts'
-import type { ListTokensAnswer, ListTokensRequest, RevokeAnswer, RevokeRequest } from './rpc-tokens.ts'
+import type {
+  ListTokensAnswer,
+  ListTokensRequest,
+  MayReadAnswer,
+  ReadingRequest,
+  RevokeAnswer,
+  RevokeRequest,
+} from './rpc-tokens.ts'
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { looksLikeToken, sameSecret } from './tokens.ts'
 
@@ -151,6 +158,17 @@ export class Member extends WorkerEntrypoint<Env> {
     const bearer = looksLikeToken(secret) ? secret : { bootstrap: true as const }
     const denied = typeof bearer === 'string' ? undefined : this.#bootstrap(secret)
     return denied ?? ask<MintAnswer>(this.env, request.repository, (stub) => stub.mint(request, bearer))
+  }
+
+  async setReading(request: ReadingRequest): Promise<Done> {
+    return ask<Done>(this.env, request.repository, (stub) => stub.setReading(request))
+  }
+
+  /** Noise never reaches the object: form and checksum are looked at here. */
+  async mayRead(repository: string, token: string): Promise<MayReadAnswer> {
+    if (!looksLikeToken(token))
+      return refused('unauthorised', 401, 'Invalid or non-existent authentication information.')
+    return ask<MayReadAnswer>(this.env, repository, (stub) => stub.mayRead(token))
   }
 
   async tokens(request: ListTokensRequest): Promise<ListTokensAnswer> {

@@ -76,12 +76,25 @@ export function dueRoles(sql: Sql, freshness: Freshness, now: number): string[] 
   return early.map(({ name }) => name)
 }
 
+/** 1: reading takes a token, as the operator has it. */
+export const wantedPrivate = (sql: Sql): number => getFact(sql, 'private') ?? 0
+
+/** Whether the live timestamp says about reading something else than the operator has said since. */
+export function readingDue(sql: Sql): boolean {
+  const live = one<{ private: number }>(
+    sql,
+    "SELECT private FROM timestamps WHERE version = (SELECT version FROM roles WHERE name = 'timestamp')",
+  )
+  return live !== undefined && live.private !== wantedPrivate(sql)
+}
+
 export function tickDue(sql: Sql, freshness: Freshness, now: number): boolean {
   const live = one<{ expires: number }>(
     sql,
     "SELECT expires FROM roles WHERE name = 'timestamp' AND version IS NOT NULL",
   )
   if (!live) return false
+  if (readingDue(sql)) return true
   const life = lifeOf(freshness, 'timestamp')
   const signed = live.expires - life
   return signed + freshness.tickSeconds * 1000 <= now || isDue(live.expires, life, now)
@@ -108,7 +121,7 @@ export function nextAlarm(sql: Sql, now: number): number | null {
   const work = (at: number): number => Math.min(Math.max(at, now + backoff), notice ?? Number.POSITIVE_INFINITY)
   // A pass does everything that is due, so with one to come in a second nothing else is looked up.
   const open = one(sql, "SELECT 1 AS x FROM publications WHERE state = 'open'") !== undefined
-  if (open || waitingCount(sql) > 0) return work(now + RECOVERY_DELAY_MS)
+  if (open || waitingCount(sql) > 0 || readingDue(sql)) return work(now + RECOVERY_DELAY_MS)
   const times: number[] = []
   const timestamp = one<{ expires: number }>(
     sql,

@@ -25,6 +25,7 @@ import { erasedOf, type Removed, remove, setStatus, yank } from './projects.ts'
 import { type Context, Halt, RetryableFault } from './publication/context.ts'
 import { runPass } from './publication/pass.ts'
 import { addPublisher, audienceOf, burn, exchange, listPublishers, removePublisher, setAudience } from './publishers.ts'
+import { changeReading, mayRead, readingHolds } from './reading.ts'
 import { notLive, rebuildBatch } from './rebuild.ts'
 import { confirmOf, forgetHalt, resumeFromPublic } from './resume.ts'
 import {
@@ -60,7 +61,14 @@ import type {
   RemovePublisherRequest,
 } from './rpc-oidc.ts'
 import type { RemoveAnswer, RemoveRequest, StatusRequest } from './rpc-projects.ts'
-import type { ListTokensAnswer, ListTokensRequest, RevokeAnswer, RevokeRequest } from './rpc-tokens.ts'
+import type {
+  ListTokensAnswer,
+  ListTokensRequest,
+  MayReadAnswer,
+  ReadingRequest,
+  RevokeAnswer,
+  RevokeRequest,
+} from './rpc-tokens.ts'
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { statusOf } from './status.ts'
 import { listTokens, mint, revoke } from './token-register.ts'
@@ -273,6 +281,25 @@ export class Publisher extends DurableObject<Env> {
     const done = await setWebhook(this.#ctx(), request)
     if (done.ok) this.#tell()
     return done
+  }
+
+  /** Closes the repository to readers without a token, or opens it. */
+  async setReading(request: ReadingRequest): Promise<Done> {
+    const unready = this.#unready()
+    if (unready) return unready
+    const done = this.ctx.storage.transactionSync(() => {
+      const result = changeReading(this.#ctx(), request)
+      if (result.ok) this.#arm()
+      return result
+    })
+    if (!done.ok) return done
+    await this.#pass()
+    return readingHolds(this.#ctx())
+  }
+
+  /** Answers while the publisher has halted: what is published stays readable. */
+  mayRead(token: string): MayReadAnswer {
+    return this.#uninitialised() ?? mayRead(this.#ctx(), token)
   }
 
   garbage(token: string): GarbageAnswer {

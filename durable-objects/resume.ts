@@ -175,6 +175,8 @@ function apply(ctx: Context, by: string, application: Application): void {
   run(sql, 'DELETE FROM timestamps WHERE version > ?', repository.timestamp.version)
   setFact(sql, 'pointerEtag', repository.etag)
   setFact(sql, 'pointerVersion', repository.timestamp.version)
+  // A new ledger must not open what was closed.
+  if (parseTimestamp(repository.timestamp.bytes).signed.private) setFact(sql, 'private', 1)
 
   for (const facts of changes.added) importFile(ctx, facts)
   for (const facts of changes.updated) updateFile(ctx, facts)
@@ -234,9 +236,18 @@ function adoptRoles(ctx: Context, { repository, checked, changes }: Application)
     appendJournal(sql, ctx.now(), { event: 'adopted', role: name, version, sha256 })
     const old = liveRole(sql, name)
     if (name === 'timestamp') {
-      const snapshot = parseTimestamp(bytes).signed.snapshot.version
+      const { snapshot, private: isPrivate } = parseTimestamp(bytes).signed
       run(sql, 'DELETE FROM timestamps WHERE version = ?', version)
-      insertTimestamp(sql, { version, bytes, sha256, snapshot, publication: null, signed: ctx.now(), expires })
+      insertTimestamp(sql, {
+        version,
+        bytes,
+        sha256,
+        snapshot: snapshot.version,
+        publication: null,
+        signed: ctx.now(),
+        expires,
+        private: isPrivate ? 1 : 0,
+      })
     } else {
       const key = metadataKey(place, version, name)
       if (old) dropObject(sql, old.publication, metadataKey(place, old.version, name))

@@ -1,4 +1,4 @@
-// What crosses between the face and the publisher about tokens. Plain data, as in rpc.ts; fields are only ever added.
+// What crosses between the face and the publisher about tokens and who may read. Plain data, as in rpc.ts; fields are only ever added.
 import type { Refused, Scope } from './rpc.ts'
 
 /** A token as it is shown: never its secret, nor the digest that finds it. Times in Unix seconds. */
@@ -48,3 +48,12 @@ export type RevokeAnswer =
       withdrawing: string[]
     }
   | Refused
+
+export interface ReadingRequest {
+  repository: string
+  token: string
+  private: boolean
+}
+
+/** Unix milliseconds at which the token ends. */
+export type MayReadAnswer = { ok: true; expires: number } | Refused

@@ -130,6 +130,8 @@ export interface Status {
   /** Accepted files that could not be published; the journal says why. */
   quarantined: number
   live?: { timestamp: number; snapshot: number; expires: string; publication: number }
+  /** Reading takes a token. */
+  private: boolean
   /** The online bins stand here as one, `bin`: the one that expires first. */
   roles: { role: string; version: number; expires: string }[]
   /** Absent before the ceremony. */

@@ -40,6 +40,7 @@ export function statusOf(sql: Sql, now: number): Status {
           },
         }
       : {}),
+    private: getFact(sql, 'private') === 1,
     roles: watchedRoles(sql).map((role) => ({
       role: role.name,
       version: role.version,

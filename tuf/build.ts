@@ -120,11 +120,13 @@ export function snapshotSigned({ version, expiresMs, meta, extra = {} }: Snapsho
 export interface TimestampInput extends CommonInput {
   /** Length and digest lift every client's limit on the size of the snapshot. */
   snapshot: { version: number; length: number; sha256: string }
+  /** Fields of this repository's own; clients skip what they do not know (TUF 1.0.34, 4.2). */
+  extra?: Readonly<Record<string, Canonical>>
 }
 
 /** A timestamp. */
-export function timestampSigned({ version, expiresMs, snapshot }: TimestampInput): SignedObject {
-  return signed('timestamp', { version, expiresMs }, {}, [
+export function timestampSigned({ version, expiresMs, snapshot, extra = {} }: TimestampInput): SignedObject {
+  return signed('timestamp', { version, expiresMs }, extra, [
     ['meta', { 'snapshot.json': metaFile(snapshot, 'snapshot') }],
   ])
 }

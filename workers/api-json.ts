@@ -18,6 +18,7 @@ const TITLES: Readonly<Record<number, string>> = {
   406: 'Not Acceptable',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
+  429: 'Too Many Requests',
   503: 'Service Unavailable',
 }
 

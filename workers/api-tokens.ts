@@ -1,7 +1,7 @@
-// The operators' API, tokens: mint, list, revoke. State: none; who may do what is decided by the publisher in the
+// The operators' API, tokens: mint, list, revoke; and whether readers need one. State: none; who may do what is decided by the publisher in the
 // transaction of the change. A token is shown in the answer that mints it and nowhere else.
 import type { Hono } from 'hono'
-import type { MintAnswer, Refused, Scope } from '../durable-objects/rpc.ts'
+import type { Done, MintAnswer, Refused, Scope } from '../durable-objects/rpc.ts'
 import type { ListTokensAnswer, RevokeAnswer } from '../durable-objects/rpc-tokens.ts'
 import { isValidName, normalizeName } from '../pypi/names.ts'
 import { FormatError } from '../tuf/errors.ts'
@@ -54,6 +54,14 @@ export function addTokens(api: Hono<{ Bindings: Env }>, repository: string): voi
       ...(after === undefined ? {} : { after }),
     }
     return answer<Given<ListTokensAnswer>>(await c.env.MEMBER.tokens(request))
+  })
+
+  /** `{"private": true}`: reading takes a token of the scope read. Takes an admin token; holds when it is answered. */
+  api.put('/api/settings/reading', async (c) => {
+    const token = credentialOf(c.req.raw)
+    const body = await readBody(c.req.raw, BODY_BYTES_MAX, ['private'])
+    const request = { repository, token, private: asBoolean(body.get('private'), 'private') }
+    return answer<Given<Done>>(await c.env.MEMBER.setReading(request))
   })
 
   /** Ends a token; with `?drop-staged=true` what it staged and is not live yet goes with it. Takes an admin token. */

@@ -4,25 +4,32 @@ import { type Context, Hono } from 'hono'
 import type { Done, KeysAnswer, Refused, Status } from '../durable-objects/rpc.ts'
 import { FormatError } from '../tuf/errors.ts'
 import { asString, asStrings } from '../tuf/fields.ts'
-import { answer, credentialOf, fromBase64, problem, readBody } from './api-json.ts'
+import { answer, BEARER_CHALLENGE, credentialOf, fromBase64, problem, readBody } from './api-json.ts'
 import { projectOperations } from './api-projects.ts'
 import { publisherOperations } from './api-publishers.ts'
 import { readOperations } from './api-read.ts'
 import { addRecovery } from './api-recovery.ts'
 import { addTokens } from './api-tokens.ts'
 import { addUpkeep, freshnessFrom } from './api-upkeep.ts'
+import { attempts } from './attempts.ts'
+import { tokenOf } from './credentials.ts'
 import type { Env } from './env.ts'
 import { log, Problem } from './errors.ts'
 import { openApiOf } from './openapi.ts'
 import { addOperations } from './operations.ts'
 import { isForeign } from './origin.ts'
 import type { Reader } from './reader.ts'
+import { guardReading, mustRead } from './reading.ts'
 
 /** The repository that `/api/` is about. */
 const REPOSITORY = 'main'
 
 /** Ten roots, targets and bins of at most 512,000 bytes each (what clients accept), in base64: 12 × 683 kB. */
 const CEREMONY_BYTES_MAX = 8 * 1024 * 1024
+
+const STATUS_PATH = '/api/status'
+/** What everybody may ask for who may read the index. */
+const READING = /^\/api\/(?:status|openapi\.json|projects(?:\/.*)?)$/
 
 type Given<T> = Exclude<T, Refused>
 type ApiContext = Context<{ Bindings: Env }>
@@ -34,7 +41,17 @@ export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
   api.use('/api/*', async (c, next) => {
     if (c.req.method !== 'GET' && isForeign(c.req.raw))
       throw new Problem(403, 'Pages of other origins may not write here.')
+    const token = tokenOf(c.req.raw.headers)
+    // What reads looks at a token only if it takes one.
+    if (token === undefined || isReading(c)) return next()
+    const attempt = await attempts.admit(c.req.raw, token, BEARER_CHALLENGE)
     await next()
+    if (c.res.status === 401) attempt.failed()
+    return undefined
+  })
+  // The status has to answer also when nothing can be read, so it is not behind the timestamp.
+  api.use('/api/*', async (c, next) => {
+    await (isReading(c) && c.req.path !== STATUS_PATH ? guardReading(c, reader, next) : next())
   })
 
   /** The ceremony's first half: makes the online keys. Takes the bootstrap secret. */
@@ -56,8 +73,12 @@ export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
     return answer<Given<Done>>(await c.env.MEMBER.initialise(request, secret))
   })
 
-  /** State, versions, expiries and the last error. Open: it says nothing the public metadata does not, but the counts. */
-  api.get('/api/status', async (c) => answer<Status>(await c.env.PUBLIC.status(REPOSITORY)))
+  /** State, versions, expiries and the last error. It says little the metadata does not, so it is as open as they are. */
+  api.get(STATUS_PATH, async (c) => {
+    const status = await c.env.PUBLIC.status(REPOSITORY)
+    if (status.ok && status.private) await mustRead(c.env, REPOSITORY, c.req.raw)
+    return answer<Status>(status)
+  })
 
   const operations = [...readOperations(reader), ...projectOperations(REPOSITORY), ...publisherOperations(REPOSITORY)]
   addOperations(api, operations)
@@ -90,3 +111,5 @@ export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
 }
 
 const credential = (c: ApiContext): string => credentialOf(c.req.raw)
+
+const isReading = (c: ApiContext): boolean => ['GET', 'HEAD'].includes(c.req.method) && READING.test(c.req.path)

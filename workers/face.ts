@@ -13,11 +13,18 @@ import { oidc } from './oidc.ts'
 import { hasHost, isLoopback, rawPath } from './paths.ts'
 import { answerPypiJson } from './pypi-json.ts'
 import { Reader } from './reader.ts'
+import { guardReading } from './reading.ts'
 import { answerSimple } from './simple.ts'
 import { answerTuf } from './tuf.ts'
 import { upload } from './upload.ts'
 
 type Face = { Bindings: Env }
+
+/**
+ * What says for itself who may do what: writing, and how CI comes to a token. Metrics and health do as well, because they
+ * have to answer also when nothing can be read.
+ */
+const OWN_RULES = /^\/(?:api|api\/.*|legacy\/?|_\/oidc\/.*|\.well-known\/pytp|metrics|healthz)$/
 
 /** @param repository whose bucket keys are read; the public URL space has one repository */
 export function createFace(repository: string): Hono<Face> {
@@ -34,7 +41,7 @@ export function createFace(repository: string): Hono<Face> {
   face.use('*', async (c: Context<Face>, next: Next) => {
     if (!hasHost(c.req.raw)) throw new Problem(400, 'The Host of the request is malformed.')
     if (c.req.path !== '/healthz') await admit(c, reader)
-    await next()
+    await (OWN_RULES.test(c.req.path) ? next() : guardReading(c, reader, next))
   })
 
   const reads = (path: string, answer: (c: Context<Face>) => Promise<Response>): void => {
@@ -47,8 +54,8 @@ export function createFace(repository: string): Hono<Face> {
   face.route('/', createApi(reader))
   face.route('/', oidc)
   reads('/', (c) => answerHome(c.env, reader, c.req.raw))
-  reads('/healthz', (c) => health.answer(c.env))
-  reads('/metrics', (c) => health.metrics(c.env))
+  reads('/healthz', (c) => health.answer(c.env, c.req.raw))
+  reads('/metrics', (c) => health.metrics(c.env, c.req.raw))
   reads('/simple/*', simple('/simple/'))
   // What hatch asks before an upload, as devpi has it: its plus arrives encoded, other people's does not.
   for (const plus of ['+', '%2B', '%2b']) reads(`/legacy/${plus}simple/*`, simple(`/legacy/${plus}simple/`))

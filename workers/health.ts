@@ -7,6 +7,7 @@ import { log, Problem } from './errors.ts'
 import { within } from './memory.ts'
 import type { Publication } from './publication.ts'
 import type { Reader } from './reader.ts'
+import { mustRead } from './reading.ts'
 
 /**
  * Unwell when less than this share of the timestamp's life is left. A publisher that works replaces it before half of its
@@ -23,6 +24,10 @@ interface Health {
   reasons: string[]
 }
 
+/** Where neither can say it there is nothing to be told. */
+const isPrivate = ({ publication, status }: Health): boolean =>
+  publication?.timestamp.signed.private ?? status?.private ?? false
+
 export class HealthCheck {
   readonly #reader: Reader
   #status: { until: number; status: Status | undefined } | undefined
@@ -31,24 +36,30 @@ export class HealthCheck {
     this.#reader = reader
   }
 
-  async answer(env: Env): Promise<Response> {
-    const { publication, status, reasons } = await this.#check(env)
-    const body = {
-      status: reasons.length === 0 ? 'ok' : 'failing',
+  /** Of a private index, whoever may not read it learns whether it is well and nothing else. */
+  async answer(env: Env, request: Request): Promise<Response> {
+    const health = await this.#check(env)
+    const { publication, status, reasons } = health
+    const said = { status: reasons.length === 0 ? 'ok' : 'failing' }
+    const all = {
+      ...said,
       reasons,
       // What will break, with its date: nothing is wrong yet, so the answer stays 200.
       warnings: status?.warnings ?? [],
       ...(publication && { timestamp: publication.version, expires: publication.timestamp.signed.expires }),
     }
-    return Response.json(body, {
+    const bare = isPrivate(health) && !(await this.#reads(env, request))
+    return Response.json(bare ? said : all, {
       status: reasons.length === 0 ? 200 : 503,
       headers: { 'Cache-Control': 'no-store' },
     })
   }
 
   /** The text format of Prometheus. */
-  async metrics(env: Env): Promise<Response> {
-    const { publication, status, reasons } = await this.#check(env)
+  async metrics(env: Env, request: Request): Promise<Response> {
+    const health = await this.#check(env)
+    if (isPrivate(health)) await mustRead(env, this.#reader.repository, request)
+    const { publication, status, reasons } = health
     const lines: string[] = []
     const named = new Set<string>()
     const gauge = (name: string, help: string, value: number | undefined, labels: Record<string, string> = {}) => {
@@ -90,6 +101,13 @@ export class HealthCheck {
     return new Response(`${lines.join('\n')}\n`, {
       headers: { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8', 'Cache-Control': 'no-store' },
     })
+  }
+
+  async #reads(env: Env, request: Request): Promise<boolean> {
+    return mustRead(env, this.#reader.repository, request).then(
+      () => true,
+      () => false,
+    )
   }
 
   async #check(env: Env): Promise<Health> {

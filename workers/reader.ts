@@ -4,7 +4,8 @@
 // Invariant: a timestamp is accepted only if it verifies under the trusted root chain and is not older than the newest
 // this isolate had accepted when the read began; a version never has two contents.
 //
-// Bucket reads of every request: 1 (the conditional read of `timestamp.json`). Cold: + root, and what `publication.ts`
+// Bucket reads of every request: 1 (the conditional read of `timestamp.json`), and one more for all of them together after
+// a minute without any (`isPrivate`). Cold: + root, and what `publication.ts`
 // says. That read is what every answer being of the present costs: $0.36 per million (R2, class B).
 import { waitUntil } from 'cloudflare:workers'
 import { sha256Hex } from '../tuf/digest.ts'
@@ -41,6 +42,8 @@ const RETAINED_KEPT_MS = 60_000
 const NOT_RETAINED_KEPT_MS = 1_000
 /** Between a flip and the ledger's note of it are some milliseconds in which the publisher says no to the page before. */
 const FLIP_NOTED_MS = 250
+/** Whoever reads no timestamp goes by one that was read within this. */
+const PRIVATE_KEPT_MS = 60_000
 const RETAINED_ENTRIES_MAX = 2_000
 
 /** What a project's page promises about one file's metadata. */
@@ -62,6 +65,7 @@ export class Reader {
   readonly #retained = new Map<string, { until: number; retained: boolean }>()
   #current: { etag: string; publication: Publication } | undefined
   #nudgedAt = 0
+  #lookedAt = 0
 
   constructor(repository: string) {
     this.repository = repository
@@ -82,6 +86,18 @@ export class Reader {
     // Past its date: a publisher that is only late answers within moments; otherwise the stale one is served as stale.
     await within(nudge, FRESH_WAIT_MS, undefined)
     return this.#revalidate(env)
+  }
+
+  /** Whether reading takes a token: by the timestamp of the last minute, else by the one that is there now. */
+  async isPrivate(env: Env): Promise<boolean> {
+    if (!this.#current || Date.now() - this.#lookedAt >= PRIVATE_KEPT_MS)
+      await this.#flights.share('private', () => this.#revalidate(env))
+    return this.wasPrivate
+  }
+
+  /** What the newest timestamp that this isolate has seen says. */
+  get wasPrivate(): boolean {
+    return this.#current?.publication.timestamp.signed.private ?? false
   }
 
   /** A whole object, verified, from memory if it is there. */
@@ -135,8 +151,12 @@ export class Reader {
     const key = timestampKey(trusted.place)
     const onlyIf = known && { onlyIf: { etagDoesNotMatch: known.etag } }
     const object = await bucket(() => env.BUCKET.get(key, onlyIf))
+    const now = Date.now()
     // Another request may have seen a newer one while this one was reading: nobody goes back.
-    if (object && !('body' in object)) return this.#current!.publication
+    if (object && !('body' in object)) {
+      this.#lookedAt = now
+      return this.#current!.publication
+    }
     try {
       if (!object) throw new Corrupt('timestamp.json is missing from the bucket.')
       const bytes = await bounded(object, LIMITS.timestampBytes, 'timestamp.json')
@@ -149,6 +169,7 @@ export class Reader {
       const putAt = object.uploaded.getTime()
       const publication = new Publication(this.#shared, root, timestamp, { sha256, putAt }, held)
       this.#current = { etag: object.etag, publication }
+      this.#lookedAt = now
       return publication
     } catch (error) {
       // The publisher's fence replaces what is not its own; the reader only says that there is something to do.

@@ -13,6 +13,7 @@ const TITLES: Readonly<Record<number, string>> = {
   408: 'Request Timeout',
   410: 'Gone',
   413: 'Content Too Large',
+  429: 'Too Many Requests',
   503: 'Service Unavailable',
 }
 

@@ -2,6 +2,7 @@
 // Order of checks: origin, credentials, declared length; then, while the form arrives, its fields, the file name, the
 // token's right (begin), digest, archive; then the ledger (stage).
 import { Hono } from 'hono'
+import { attempts } from './attempts.ts'
 import { CHALLENGE, tokenOf, UNAUTHENTICATED } from './credentials.ts'
 import type { Env } from './env.ts'
 import { Problem } from './errors.ts'
@@ -44,7 +45,13 @@ async function take(request: Request, env: Env, body: UploadBody) {
   const token = tokenOf(request.headers)
   if (token === undefined) throw new Problem(401, UNAUTHENTICATED, { 'WWW-Authenticate': CHALLENGE })
   if (body.declared !== undefined && body.declared > BODY_BYTES_MAX) throw new Problem(413, TOO_LARGE)
-  return takeUpload(env, token, request.headers.get('content-type'), body, !prefersNow(request))
+  const attempt = await attempts.admit(request, token, CHALLENGE)
+  try {
+    return await takeUpload(env, token, request.headers.get('content-type'), body, !prefersNow(request))
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401) attempt.failed()
+    throw error
+  }
 }
 
 /** RFC 7240: whoever brings thousands of files asks later whether they are there, instead of waiting for each. */

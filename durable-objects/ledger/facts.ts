@@ -37,6 +37,8 @@ interface FactTypes {
   withdrawals: number
   /** What JWTs of trusted publishers must be made for, if it was set. */
   audience: string
+  /** 1: reading takes a token. What readers go by is the timestamp that says so (reading.ts). */
+  private: number
   /** Failed passes in a row, for the back-off. */
   failures: number
 }

@@ -95,7 +95,8 @@ CREATE TABLE objects (
 
 CREATE TABLE timestamps (
   version INTEGER PRIMARY KEY, bytes BLOB NOT NULL, sha256 TEXT NOT NULL,
-  snapshot INTEGER NOT NULL, publication INTEGER, signed INTEGER NOT NULL, expires INTEGER NOT NULL
+  snapshot INTEGER NOT NULL, publication INTEGER, signed INTEGER NOT NULL, expires INTEGER NOT NULL,
+  private INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE garbage (

@@ -15,12 +15,15 @@ export type TimestampRow = {
   signed: number
   /** Unix milliseconds. */
   expires: number
+  /** 1: it says that reading takes a token. */
+  private: number
 }
 
 export function insertTimestamp(sql: Sql, row: Omit<TimestampRow, 'bytes'> & { bytes: Uint8Array }): void {
   run(
     sql,
-    'INSERT INTO timestamps (version, bytes, sha256, snapshot, publication, signed, expires) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    `INSERT INTO timestamps (version, bytes, sha256, snapshot, publication, signed, expires, private)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     row.version,
     row.bytes,
     row.sha256,
@@ -28,6 +31,7 @@ export function insertTimestamp(sql: Sql, row: Omit<TimestampRow, 'bytes'> & { b
     row.publication,
     row.signed,
     row.expires,
+    row.private,
   )
 }
 

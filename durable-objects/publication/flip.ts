@@ -5,7 +5,8 @@ import { timestampSigned } from '../../tuf/build.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
 import { timestampKey } from '../../tuf/layout.ts'
 import { signRole } from '../../tuf/sign.ts'
-import { freshnessOf, lifeOf } from '../freshness.ts'
+import { PRIVATE_FIELD } from '../../tuf/timestamp.ts'
+import { freshnessOf, lifeOf, wantedPrivate } from '../freshness.ts'
 import { getFact } from '../ledger/facts.ts'
 import { appendJournal } from '../ledger/journal.ts'
 import { burnVersion, liveRole } from '../ledger/roles.ts'
@@ -80,6 +81,7 @@ async function landed(ctx: Context, key: string, row: TimestampRow): Promise<Fli
 function reusable(ctx: Context, snapshot: SnapshotMeta, publication: number | null): TimestampRow | undefined {
   const row = timestampInDoubt(ctx.sql, liveRole(ctx.sql, 'timestamp')?.version ?? 0)
   if (!row || row.snapshot !== snapshot.version || row.publication !== publication) return undefined
+  if (row.private !== wantedPrivate(ctx.sql)) return undefined
   const left = row.expires - ctx.now()
   const life = row.expires - row.signed
   return left > life / 2 && left <= life ? row : undefined
@@ -91,9 +93,11 @@ async function signTimestamp(ctx: Context, snapshot: SnapshotMeta, publication: 
   const signed = ctx.now()
   const expires = signed + lifeOf(freshnessOf(sql), 'timestamp')
   const version = nextVersion(sql, 'timestamp')
-  const bytes = await signRole(timestampSigned({ version, expiresMs: expires, snapshot }), [signer])
+  const isPrivate = wantedPrivate(sql)
+  const extra: Record<string, true> = isPrivate === 1 ? { [PRIVATE_FIELD]: true } : {}
+  const bytes = await signRole(timestampSigned({ version, expiresMs: expires, snapshot, extra }), [signer])
   const sha256 = await sha256Hex(bytes)
-  const row = { version, bytes, sha256, snapshot: snapshot.version, publication, signed, expires }
+  const row = { version, bytes, sha256, snapshot: snapshot.version, publication, signed, expires, private: isPrivate }
   ctx.storage.transactionSync(() => {
     insertTimestamp(sql, row)
     burnVersion(sql, 'timestamp', version)

@@ -36,6 +36,8 @@ export interface Repository {
   root: string | Uint8Array
   metadataUrl: string
   targetsUrl: string
+  /** For a private repository: a token that reads it. */
+  token?: string
 }
 
 /** A client over one state folder: the same folder again is the warm client, and the one that must notice a rollback. */
@@ -69,7 +71,7 @@ export async function driver(
       ...(time && { time }),
     }
     const args = Object.entries(options).flatMap(([key, value]) => [`--${key}`, value])
-    return drive(program!, [...first, ...args, ...words])
+    return drive(program!, [...first, ...args, ...words], repository.token)
   }
   return {
     name,
@@ -93,9 +95,11 @@ async function command(context: TestContext, name: TufClient): Promise<string[]>
   }
 }
 
-function drive(program: string, args: string[]): Promise<Result> {
+function drive(program: string, args: string[], token?: string): Promise<Result> {
+  const { TUF_EDGE_TOKEN: _, ...rest } = process.env
+  const env = token === undefined ? rest : { ...rest, TUF_EDGE_TOKEN: token }
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 })
+    const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 })
     let output = ''
     let complaint = ''
     child.stdout.on('data', (bytes) => (output += bytes))

@@ -19,6 +19,7 @@ export class Service {
   readonly #remove: () => void
   /** Lines it has logged. */
   readonly log: string[] = []
+  #isPrivate = false
   #running: LocalService | undefined
 
   private constructor(port: number, folder: ReturnType<typeof temporaryFolder>) {
@@ -27,15 +28,19 @@ export class Service {
     this.#remove = folder.remove
   }
 
-  static async start(): Promise<Service> {
+  static async start(options: { isPrivate?: boolean } = {}): Promise<Service> {
     const service = new Service(await freePort(), temporaryFolder())
+    service.#isPrivate = options.isPrivate ?? false
     await service.#start()
     return service
   }
 
   async #start(): Promise<void> {
     const onLog = (line: string) => this.log.push(line)
-    this.#running = await startService(this.#port, join(this.folder, '.tuf-edge'), { onLog })
+    this.#running = await startService(this.#port, join(this.folder, '.tuf-edge'), {
+      onLog,
+      isPrivate: this.#isPrivate,
+    })
   }
 
   /** Down and up again, over the same folder. */
@@ -122,7 +127,8 @@ export class Service {
   /** The project's page as pip reads it; undefined if there is none. */
   async page(project: string): Promise<SimplePage | undefined> {
     const accept = 'application/vnd.pypi.simple.v1+json'
-    const answer = await fetch(`${this.simple}${project}/`, { headers: { accept } })
+    const authorization = `Bearer ${this.tokens.read}`
+    const answer = await fetch(`${this.simple}${project}/`, { headers: { accept, authorization } })
     if (answer.status === 404) return undefined
     if (!answer.ok) throw new Error(`${project}: ${answer.status} ${await answer.text()}`)
     return (await answer.json()) as SimplePage

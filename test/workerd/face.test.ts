@@ -388,6 +388,8 @@ describe('what a request costs', () => {
     const cold = face.reads()
     expect(cold.map((key) => key.replace(/(?<=\/)(?:\d+|[0-9a-f]{64})\./, ''))).toEqual([
       'tuf/root.json',
+      // Whether it is private, before anything is looked for; then the present.
+      timestamp,
       timestamp,
       'tuf/snapshot.json',
       'tuf/targets.json',
@@ -425,7 +427,7 @@ describe('what a request costs', () => {
     const answers = await Promise.all(Array.from({ length: 30 }, () => jsonPage(face)))
     expect(answers.every(({ status }) => status === 200)).toBe(true)
     const reads = face.reads()
-    expect(reads.filter((key) => key === timestamp)).toHaveLength(30)
+    expect(reads.filter((key) => key === timestamp)).toHaveLength(31)
     expect(reads.filter((key) => key !== timestamp)).toHaveLength(6)
   })
 

@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Updater } from 'tuf-js'
+import { BaseFetcher, Updater } from 'tuf-js'
+import { DownloadHTTPError } from 'tuf-js/dist/error.js'
 
 const text = { type: 'string' } as const
 const { values, positionals } = parseArgs({
@@ -16,6 +17,17 @@ const { root, state, out, time } = values as Record<string, string>
 if (!root || !state || !out || (command !== 'refresh' && command !== 'download')) {
   process.stderr.write('usage: tufjs.ts --root FILE --metadata-url URL … (refresh | download NAME…)\n')
   process.exit(2)
+}
+
+const token = process.env.TUF_EDGE_TOKEN
+
+/** For a private index, as docs/private.md has it. */
+class WithToken extends BaseFetcher {
+  async fetch(url: string) {
+    const answer = await fetch(url, { headers: { Authorization: `Bearer ${token}` }, redirect: 'error' })
+    if (!answer.ok || !answer.body) throw new DownloadHTTPError(`answered ${answer.status}`, answer.status)
+    return answer.body
+  }
 }
 
 function say(line: object): void {
@@ -38,6 +50,7 @@ async function main(): Promise<number> {
       targetDir: out!,
       targetBaseUrl: values['targets-url']!,
       config: { fetchRetry: 0 },
+      ...(token ? { fetcher: new WithToken() } : {}),
     })
     // Not a public setting: the clock is read once, in the constructor.
     if (time) Reflect.get(updater, 'trustedSet').referenceTime = new Date(time)

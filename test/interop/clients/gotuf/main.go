@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,15 @@ func explain(err error) string {
 	return fmt.Sprintf("%s: %s", strings.TrimPrefix(fmt.Sprintf("%T", err), "*"), err)
 }
 
+// withToken is for a private index, as docs/private.md has it.
+type withToken string
+
+func (token withToken) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = request.Clone(request.Context())
+	request.Header.Set("Authorization", "Bearer "+string(token))
+	return http.DefaultTransport.RoundTrip(request)
+}
+
 // open makes an updater over the kept state and refreshes it.
 func open(root, metadataURL, targetsURL, state, out, at string) (*updater.Updater, error) {
 	// go-tuf keeps its newest trusted root in the state folder but expects the caller to hand it back.
@@ -45,6 +55,11 @@ func open(root, metadataURL, targetsURL, state, out, at string) (*updater.Update
 		return nil, err
 	}
 	cfg.LocalMetadataDir, cfg.LocalTargetsDir, cfg.RemoteTargetsURL = state, out, targetsURL
+	if token := os.Getenv("TUF_EDGE_TOKEN"); token != "" {
+		if err := cfg.SetDefaultFetcherTransport(withToken(token)); err != nil {
+			return nil, err
+		}
+	}
 	up, err := updater.New(cfg)
 	if err != nil {
 		return nil, err
