@@ -52,6 +52,17 @@ test('With a token', async (context) => {
   }
 })
 
+test('With this project’s own command', async (context) => {
+  const [line, ...more] = codeOf("With this project's own command", service.port, GUIDE)
+  expect(more).toEqual([])
+  const dir = mkdtempSync(join(service.folder, 'own-'))
+  makeProject({ tool: 'uv', dir, name: 'own-sample', version: '1.0' })
+  await buildProject(context, 'uv', dir)
+  const output = await type(context, line!, ['uv'], dir, { TOKEN: service.tokens.upload })
+  expect(output).toContain('own_sample-1.0.tar.gz: published\n')
+  expect((await service.page('own-sample'))!.files).toHaveLength(2)
+})
+
 test('From CI, without a secret: what the operator types', async (context) => {
   const blocks = codeOf('From CI, without a secret', service.port, GUIDE).filter((code) =>
     code.includes('npx tuf-edge'),
