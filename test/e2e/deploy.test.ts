@@ -123,6 +123,7 @@ async function deploy(...more: string[]): Promise<{ code: number; output: string
 const summary = () => changes.map(({ method, path }) => `${method} ${path.replace('/accounts/acc1/', '')}`)
 const uploadOf = (script: string) => changes.findLast(({ path }) => path.endsWith(`/workers/scripts/${script}`))!
 
+// Fourteen starts of wrangler, one to ten seconds each.
 test('the real wrangler makes the bucket, uploads the publisher, sets its secrets and uploads the face', async () => {
   const first = await deploy('--jurisdiction', 'eu')
   expect(first.code, first.output).toBe(0)
@@ -162,4 +163,4 @@ test('the real wrangler makes the bucket, uploads the publisher, sets its secret
   expect(second.code, second.output).toBe(0)
   expect(summary().filter((change) => /bucket|secret/.test(change))).toEqual([])
   expect(uploadOf('tuf-edge-publisher').body).toMatch(/"keep_bindings":\[[^\]]*"secret_text"/)
-})
+}, 480_000)
