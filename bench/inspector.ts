@@ -65,6 +65,12 @@ export class Inspector {
     return { usedSize: usage.usedSize ?? 0, backingStorageSize: usage.backingStorageSize ?? 0 }
   }
 
+  /** What is live: collected first. */
+  async liveHeap(): Promise<HeapUsage> {
+    await this.#call('HeapProfiler.collectGarbage')
+    return this.heap()
+  }
+
   /** Processor time of the isolate while `work` runs. */
   async profile(work: () => Promise<void>): Promise<Cpu> {
     await this.#call('Profiler.enable')
