@@ -1,13 +1,12 @@
 // Accepting files: what `begin` promises and `stage` makes durable. Each runs in one transaction and authorises in it.
 // A refusal writes nothing but that the token was used. (repository, filename, sha256) is the idempotency key: repeating either call is harmless.
-import { FILES_PER_PROJECT_MAX } from '../pypi/limits.ts'
 import { checkFilename, isValidName, normalizeName } from '../pypi/names.ts'
 import { shardOf } from '../tuf/bins.ts'
 import { condemnBlob } from './collection.ts'
 import { binOfShard } from './ledger/bins.ts'
 import { beginBlob, blobState, setBlobState } from './ledger/blobs.ts'
 import { setFact } from './ledger/facts.ts'
-import { countFiles, type FileRow, findFile, insertFile } from './ledger/files.ts'
+import { type FileRow, findFile, insertFile } from './ledger/files.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { enqueue, pendingChange, queueHolds } from './ledger/queue.ts'
 import { liveRole } from './ledger/roles.ts'
@@ -15,6 +14,7 @@ import { one, run, type Sql } from './ledger/sql.ts'
 import { findStatus } from './ledger/statuses.ts'
 import type { Context } from './publication/context.ts'
 import { projectCreated } from './publishers.ts'
+import { overQuota } from './quotas.ts'
 import { type BeginAnswer, type BeginRequest, type Refused, refused, type StageRequest } from './rpc.ts'
 import { type Bearer, bearerOf, mayTouch } from './tokens.ts'
 
@@ -51,7 +51,7 @@ export function begin(ctx: Context, request: BeginRequest): BeginAnswer {
   if (known) return answerKnown(sql, known, sha256)
   if (queueHolds(sql, STAGED_MAX))
     return refused('unavailable', 503, `${STAGED_MAX} files wait for publication: upload this one again in a moment.`)
-  const full = noRoom(sql, project)
+  const full = noRoom(sql, project, 0)
   if (full) return full
   const n = ctx.storage.transactionSync(() => beginBlob(sql, sha256, ctx.now()))
   return { ok: true, kind: 'store', epoch: ctx.place.epoch, n }
@@ -108,7 +108,7 @@ export function stage(ctx: Context, request: StageRequest): Accepted {
         400,
         `Only one sdist may be uploaded per release: ${project} ${version} has one already.`,
       )
-    const full = noRoom(sql, project)
+    const full = noRoom(sql, project, size)
     if (full) return full
 
     const shard = shardOf(project)
@@ -202,13 +202,10 @@ export function waitingFor(sql: Sql, project: string, filename: string): { seq?:
   return seq === undefined ? {} : { seq }
 }
 
-function noRoom(sql: Sql, project: string): Refused | undefined {
-  if (countFiles(sql, project) >= FILES_PER_PROJECT_MAX)
-    return refused(
-      'invalid',
-      400,
-      `Project '${project}' has ${FILES_PER_PROJECT_MAX} files, the most this index takes.`,
-    )
+/** @param size 0: not known yet */
+function noRoom(sql: Sql, project: string, size: number): Refused | undefined {
+  const over = overQuota(sql, project, size)
+  if (over) return over
   const bin = binOfShard(shardOf(project))
   const staged = one<{ n: number }>(sql, "SELECT count(*) AS n FROM files WHERE bin = ? AND state = 'staged'", bin)!.n
   if ((liveRole(sql, bin)?.length ?? 0) + (staged + 1) * ENTRY_BYTES_MAX > BIN_BYTES_MAX)

@@ -37,7 +37,14 @@ import type {
   ListPublishersRequest,
   RemovePublisherRequest,
 } from './rpc-oidc.ts'
-import type { RemoveAnswer, RemoveRequest, StatusRequest } from './rpc-projects.ts'
+import type {
+  QuotaAnswer,
+  QuotaQuestion,
+  QuotaRequest,
+  RemoveAnswer,
+  RemoveRequest,
+  StatusRequest,
+} from './rpc-projects.ts'
 import type {
   ListTokensAnswer,
   ListTokensRequest,
@@ -122,6 +129,14 @@ export class Member extends WorkerEntrypoint<Env> {
 
   async remove(request: RemoveRequest): Promise<RemoveAnswer> {
     return ask<RemoveAnswer>(this.env, request.repository, (stub) => stub.remove(request))
+  }
+
+  async setQuota(request: QuotaRequest): Promise<Done> {
+    return ask<Done>(this.env, request.repository, (stub) => stub.setQuota(request))
+  }
+
+  async quota(question: QuotaQuestion): Promise<QuotaAnswer> {
+    return ask<QuotaAnswer>(this.env, question.repository, (stub) => stub.quota(question))
   }
 
   async setStatus(request: StatusRequest): Promise<StageAnswer> {

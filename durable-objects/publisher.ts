@@ -25,6 +25,7 @@ import { erasedOf, type Removed, remove, setStatus, yank } from './projects.ts'
 import { type Context, Halt, RetryableFault } from './publication/context.ts'
 import { runPass } from './publication/pass.ts'
 import { addPublisher, audienceOf, burn, exchange, listPublishers, removePublisher, setAudience } from './publishers.ts'
+import { quotaOf, setQuota } from './quotas.ts'
 import { changeReading, mayRead, readingHolds } from './reading.ts'
 import { notLive, rebuildBatch } from './rebuild.ts'
 import { confirmOf, forgetHalt, resumeFromPublic } from './resume.ts'
@@ -60,7 +61,14 @@ import type {
   ListPublishersRequest,
   RemovePublisherRequest,
 } from './rpc-oidc.ts'
-import type { RemoveAnswer, RemoveRequest, StatusRequest } from './rpc-projects.ts'
+import type {
+  QuotaAnswer,
+  QuotaQuestion,
+  QuotaRequest,
+  RemoveAnswer,
+  RemoveRequest,
+  StatusRequest,
+} from './rpc-projects.ts'
 import type {
   ListTokensAnswer,
   ListTokensRequest,
@@ -158,6 +166,14 @@ export class Publisher extends DurableObject<Env> {
     this.#arm()
     await this.#pass()
     return { ...counted, erased: erasedOf(this.ctx.storage.sql, removed.files) }
+  }
+
+  setQuota(request: QuotaRequest): Done {
+    return this.#unready() ?? setQuota(this.#ctx(), request)
+  }
+
+  quota(question: QuotaQuestion): QuotaAnswer {
+    return this.#unready() ?? quotaOf(this.#ctx(), question)
   }
 
   /** PEP 792. */

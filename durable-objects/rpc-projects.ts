@@ -37,3 +37,17 @@ export interface StatusRequest {
   /** One line; shown on the page. */
   reason?: string
 }
+
+export interface QuotaQuestion {
+  repository: string
+  token: string
+  /** Absent: the whole repository. */
+  project?: string
+}
+
+export interface QuotaRequest extends QuotaQuestion {
+  /** Null: no limit. */
+  quota: { bytes: number | null; files: number | null; fileBytes: number | null }
+}
+
+export type QuotaAnswer = { ok: true; quota: QuotaRequest['quota']; held: { files: number; bytes: number } } | Refused

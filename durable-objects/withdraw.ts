@@ -3,7 +3,7 @@
 // an open publication makes the pass give that publication up, and goes then, unless the flip was faster.
 import { condemnBlob } from './collection.ts'
 import { getFact, setFact } from './ledger/facts.ts'
-import { fileMacHolds, findFile } from './ledger/files.ts'
+import { fileMacHolds, findFile, forgetFile } from './ledger/files.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { all, run } from './ledger/sql.ts'
 import type { Context } from './publication/context.ts'
@@ -40,7 +40,7 @@ export function dropWithdrawn(ctx: Context): Change[] {
     const file = findFile(sql, project, filename)
     if (file?.state === 'staged') {
       if (fileMacHolds(ctx.custody.macKey(), file)) condemnBlob(ctx, file.sha256, file.n, 'withdrawn')
-      run(sql, 'DELETE FROM files WHERE project = ? AND filename = ?', project, filename)
+      forgetFile(sql, file)
       appendJournal(sql, ctx.now(), { event: 'dropped', project, filename, sha256: file.sha256, token })
     }
     run(sql, 'DELETE FROM queue WHERE seq = ?', seq)

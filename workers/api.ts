@@ -7,6 +7,7 @@ import { asString, asStrings } from '../tuf/fields.ts'
 import { answer, BEARER_CHALLENGE, credentialOf, fromBase64, problem, readBody } from './api-json.ts'
 import { projectOperations } from './api-projects.ts'
 import { publisherOperations } from './api-publishers.ts'
+import { quotaOperations } from './api-quotas.ts'
 import { readOperations } from './api-read.ts'
 import { addRecovery } from './api-recovery.ts'
 import { addTokens } from './api-tokens.ts'
@@ -80,7 +81,7 @@ export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
     return answer<Status>(status)
   })
 
-  const operations = [...readOperations(reader), ...projectOperations(REPOSITORY), ...publisherOperations(REPOSITORY)]
+const operations = [...readOperations(reader), ...projectOperations(REPOSITORY), ...quotaOperations(REPOSITORY), ...publisherOperations(REPOSITORY)]
   addOperations(api, operations)
   const document = openApiOf(operations)
   /** What stands in the table of operations, as OpenAPI 3.1. */

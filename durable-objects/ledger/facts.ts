@@ -23,6 +23,8 @@ interface FactTypes {
   listedAt: number
   /** 1 while the project list lacks a change. */
   listDirty: number
+  /** JSON: number and bytes of the files that are not deleted. */
+  held: string
   /** JSON array of the times (ms) of foreign writes in the last hour. */
   foreignWrites: string
   /** Why the last pass failed; gone after a good one. */

@@ -1,5 +1,6 @@
 // Accepted files: one row each, with a MAC made when the file was accepted (or its yank changed). A row whose MAC does
 // not hold was written by somebody else; it is never signed, and the plan puts it into quarantine by name.
+import { getFact, setFact } from './facts.ts'
 import { macHolds, macOf } from './mac.ts'
 import { all, one, run, type Sql } from './sql.ts'
 
@@ -67,8 +68,14 @@ export const filesOfProject = (sql: Sql, project: string): FileRow[] =>
 export const filesOfBin = (sql: Sql, bin: string): FileRow[] =>
   all<FileRow>(sql, "SELECT * FROM files WHERE bin = ? AND state IN ('staged', 'live', 'deleting')", bin)
 
-export const countFiles = (sql: Sql, project: string): number =>
-  one<{ n: number }>(sql, "SELECT count(*) AS n FROM files WHERE project = ? AND state <> 'deleted'", project)!.n
+/** Of every file that is not deleted. */
+export const heldByRepository = (sql: Sql): { files: number; bytes: number } =>
+  JSON.parse(getFact(sql, 'held') ?? '{"files":0,"bytes":0}')
+
+function addHeld(sql: Sql, files: 1 | -1, size: number): void {
+  const held = heldByRepository(sql)
+  setFact(sql, 'held', JSON.stringify({ files: held.files + files, bytes: held.bytes + files * size }))
+}
 
 export function insertFile(sql: Sql, key: Uint8Array, file: FileFacts): void {
   run(
@@ -92,6 +99,7 @@ export function insertFile(sql: Sql, key: Uint8Array, file: FileFacts): void {
     file.yanked,
     fileMac(key, file),
   )
+  addHeld(sql, 1, file.size)
 }
 
 /** Yank is a fact a reader sees, so the MAC is made anew. */
@@ -107,6 +115,8 @@ export function setYanked(sql: Sql, key: Uint8Array, row: FileRow, yanked: strin
 }
 
 export function setFileState(sql: Sql, project: string, filename: string, state: FileState, reason?: string): void {
+  const was = findFile(sql, project, filename)
+  if (was && (was.state === 'deleted') !== (state === 'deleted')) addHeld(sql, state === 'deleted' ? -1 : 1, was.size)
   run(
     sql,
     'UPDATE files SET state = ?, reason = ? WHERE project = ? AND filename = ?',
@@ -139,3 +149,9 @@ export const removedBy = (sql: Sql, project: string, seq: number): FileRow[] =>
     project,
     seq,
   )
+
+/** As if it had never been accepted: for a file that nobody was ever shown. */
+export function forgetFile(sql: Sql, { project, filename, size, state }: FileRow): void {
+  if (run(sql, 'DELETE FROM files WHERE project = ? AND filename = ?', project, filename) > 0 && state !== 'deleted')
+    addHeld(sql, -1, size)
+}

@@ -17,7 +17,7 @@
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
-const VERSION = 7
+const VERSION = 8
 
 const TABLES = `
 CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -60,6 +60,10 @@ CREATE TABLE statuses (
   seq INTEGER NOT NULL, mac BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX statuses_by_bin ON statuses (bin);
+
+CREATE TABLE quotas (
+  project TEXT PRIMARY KEY, bytes INTEGER, files INTEGER, file_bytes INTEGER
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE pages (
   path TEXT PRIMARY KEY, bin TEXT NOT NULL, sha256 TEXT NOT NULL, length INTEGER NOT NULL, publication INTEGER,
