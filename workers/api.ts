@@ -81,7 +81,12 @@ export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
     return answer<Status>(status)
   })
 
-const operations = [...readOperations(reader), ...projectOperations(REPOSITORY), ...quotaOperations(REPOSITORY), ...publisherOperations(REPOSITORY)]
+  const operations = [
+    ...readOperations(reader),
+    ...projectOperations(REPOSITORY),
+    ...quotaOperations(REPOSITORY),
+    ...publisherOperations(REPOSITORY),
+  ]
   addOperations(api, operations)
   const document = openApiOf(operations)
   /** What stands in the table of operations, as OpenAPI 3.1. */
