@@ -18,9 +18,10 @@ import { lone } from './scenarios/lone.ts'
 import { many } from './scenarios/many.ts'
 import { memory } from './scenarios/memory.ts'
 import { reads } from './scenarios/reads.ts'
+import { refresh } from './scenarios/refresh.ts'
 import { scale } from './scenarios/scale.ts'
 
-const SCENARIOS: readonly Scenario[] = [lone, many, interval, scale, reads, memory]
+const SCENARIOS: readonly Scenario[] = [lone, many, interval, scale, reads, memory, refresh]
 const RESULTS = fileURLToPath(new URL('results/latest.json', import.meta.url))
 
 const say = (text: string): boolean => process.stderr.write(`${text}\n`)

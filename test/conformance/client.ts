@@ -1,4 +1,4 @@
-// The client as tuf-conformance drives one: the command line that its CLIENT-CLI.md fixes, over `tuf/` and nothing else.
+// The client as tuf-conformance drives one: the command line that its CLIENT-CLI.md fixes, over `tuf/` alone.
 //
 //   client.ts --metadata-dir D init ROOT
 //   client.ts --metadata-dir D --metadata-url U refresh

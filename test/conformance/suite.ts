@@ -2,8 +2,8 @@
 // `client.ts`. The suite is on no package registry, so the checkout is given; what it pins is installed with pip into
 // `.cache/conformance`, once for each set of pins. Wants Python 3.11, `faketime` and a POSIX shell.
 //
-// No failure is expected: the list of expected ones is looked for beside the entry point, which is made new in a folder of
-// its own each time. That each of its tests has one of ours, which CI can run, is compared by name at the end.
+// No failure is expected: the list of expected ones is looked for beside the entry point, which is made new in a folder
+// of its own each time. That each of its tests has one of ours, which CI can run, is compared by name at the end.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,5 +1,5 @@
-// Downloads as tuf-conformance judges them, and the program that speaks its command line: processes and a server, for exit
-// codes, files and what is asked for over HTTP are what the suite sees.
+// Downloads as tuf-conformance judges them, and the program that speaks its command line: processes and a server, for
+// exit codes, files and what is asked for over HTTP are what the suite sees.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -121,8 +121,8 @@ describe('the command line', () => {
     expect(await client('no')).toMatchObject({ code: 1 })
   })
 
-  // One history, four of the suite's tests: test_client_downloads_expected_file, its …_in_sub_dir, test_artifact_cache and
-  // test_multiple_changes_to_target.
+  // One history, four of the suite's tests: test_client_downloads_expected_file, its …_in_sub_dir, test_artifact_cache
+  // and test_multiple_changes_to_target.
   test('test_client_downloads_expected_file_in_sub_dir and what follows it', async () => {
     const files = repository.role('targets').files
     files.set('x', utf8('first')).set('dir/y', utf8('other'))

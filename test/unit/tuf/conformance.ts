@@ -1,5 +1,5 @@
-// What the tests of `conformance-*.test.ts` share. Their titles begin with the names of the tests of tuf-conformance that
-// ask for the same behaviour; `test/conformance/suite.ts` says when the suite has one that these lack.
+// What the tests of `conformance-*.test.ts` share. Their titles begin with the names of the tests of tuf-conformance
+// that ask for the same behaviour; `test/conformance/suite.ts` says when the suite has one that these lack.
 import { expect } from 'vitest'
 import type { Canonical } from '../../../tuf/canonical.ts'
 import type { Client } from '../../../tuf/client.ts'
