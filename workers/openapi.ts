@@ -21,13 +21,14 @@ const REFUSALS: Readonly<Record<number, string>> = {
   404: 'There is no such thing.',
   413: 'The body is too large.',
   415: 'The body is not application/json.',
+  429: 'Too many bad tokens from this address; Retry-After says when to ask again.',
   503: 'Not now; Retry-After says when to ask again.',
 }
 
-/** Statuses of refusal that an operation may answer. */
-export function refusalsOf({ scopes, body, refusals = [] }: AnyOperation): number[] {
-  const asked = [...(scopes === undefined ? [] : [401, 403]), ...(body === undefined ? [] : [413, 415])]
-  return [...new Set([400, ...asked, ...refusals, 503])].sort((a, b) => a - b)
+/** Statuses of refusal that an operation may answer: on a private index also a read wants a token. */
+export function refusalsOf({ body, refusals = [] }: AnyOperation): number[] {
+  const asked = body === undefined ? [] : [413, 415]
+  return [...new Set([400, 401, 403, 429, 503, ...asked, ...refusals])].sort((a, b) => a - b)
 }
 
 const parameters = (place: 'path' | 'query', fields: Fields) =>
