@@ -10,6 +10,7 @@ import { Traffic } from '../crash/traffic.ts'
 import { freePort, type Process, startProcess, temporaryFolder } from './process.ts'
 
 const SECONDS = 8
+const EVERYBODY = ['plain json', 'plain html', 'plain mixed', 'tuf-edge client', 'tuf-js', 'writer-7']
 
 const folder = temporaryFolder()
 let service: Process
@@ -25,8 +26,11 @@ test('each answer is of one publication, nobody goes back, every 200 is visible 
   const tokens = JSON.parse(readFileSync(join(folder.path, 'state', 'tokens.json'), 'utf8'))
   const rootFile = join(folder.path, 'state', 'root.json')
   const traffic = new Traffic({ url: service.url, token: tokens.upload, rootFile, folder: folder.path })
-  const end = Date.now() + 1_000 * SECONDS
-  await traffic.run(() => Date.now() > end)
+  const count = (who: string) => traffic.answers.filter((answer) => answer.who.startsWith(who)).length
+  // Enough has to happen at once for the answer to mean something: a busy machine takes longer.
+  const enough = () => traffic.acknowledged.length > 40 && EVERYBODY.every((who) => count(who) > 5)
+  const [least, most] = [Date.now() + 1_000 * SECONDS, Date.now() + 60_000]
+  await traffic.run(() => Date.now() > least && (enough() || Date.now() > most))
 
   const history = new History(service.url, tokens.admin)
   await history.follow()
@@ -35,13 +39,10 @@ test('each answer is of one publication, nobody goes back, every 200 is visible 
   expect.soft(judge(history, traffic.answers)).toEqual([])
   for (const { path, sha256 } of traffic.acknowledged) expect(history.now(path), path).toBe(sha256)
 
-  // Enough happened at once for the answer to mean something.
-  const count = (who: string) => traffic.answers.filter((answer) => answer.who.startsWith(who)).length
   console.log(
     `linear: ${history.live.length} publications, ${traffic.acknowledged.length} uploads, ` +
       ['plain', 'tuf-edge client', 'tuf-js'].map((who) => `${count(who)} answers to ${who}`).join(', '),
   )
-  expect(history.live.length).toBeGreaterThan(10)
-  for (const who of ['plain json', 'plain html', 'plain mixed', 'tuf-edge client', 'tuf-js', 'writer-7'])
-    expect(count(who), who).toBeGreaterThan(1)
+  expect(enough()).toBe(true)
+  expect(history.live.length).toBeGreaterThan(5)
 })
