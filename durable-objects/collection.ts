@@ -19,6 +19,7 @@ import {
   oldestGarbage,
   removeGarbage,
 } from './ledger/garbage.ts'
+import { dropOffline } from './ledger/offline.ts'
 import { waitingCount } from './ledger/queue.ts'
 import { liveRole } from './ledger/roles.ts'
 import { all, one } from './ledger/sql.ts'
@@ -79,12 +80,14 @@ async function collectBatch(ctx: Context): Promise<boolean> {
     for (const key of keys) {
       const blob = blobOf(key)
       if (blob) setBlobState(sql, blob.sha256, blob.n, 'gone')
+      const file = metadataOf(key)
+      if (file) dropOffline(sql, file.role, file.version)
     }
   })
   return due.length === BATCH
 }
 
-const METADATA_KEY = /\/tuf\/\d+\.([a-z][a-z0-9-]*)\.json$/
+const METADATA_KEY = /\/tuf\/(\d+)\.([^/]+)\.json$/
 const PAGE_KEY = /^pages\/(.+\/)([0-9a-f]{64})\.([^/]+)$/
 
 /** The last look before a delete that cannot be taken back: nothing that is live goes, whatever the list says. */
@@ -101,10 +104,15 @@ function isDeletable({ sql, place }: Context, key: string, kind: GarbageKind): b
     const [, folder, sha256, name] = match as unknown as [string, string, string, string]
     return one(sql, 'SELECT 1 AS x FROM pages WHERE path = ? AND sha256 = ?', `${folder}${name}`, sha256) === undefined
   }
-  const role = METADATA_KEY.exec(key)?.[1]
-  if (role === undefined || role === 'root') return false
-  const live = liveRole(sql, role)
-  return !(live && metadataKey(place, live.version, role) === key)
+  const file = metadataOf(key)
+  if (file === undefined || file.role === 'root') return false
+  const live = liveRole(sql, file.role)
+  return !(live && metadataKey(place, live.version, file.role) === key)
+}
+
+function metadataOf(key: string): { version: number; role: string } | undefined {
+  const match = METADATA_KEY.exec(key)
+  return match ? { version: Number(match[1]), role: decodeURIComponent(match[2]!) } : undefined
 }
 
 function blobOf(key: string): { sha256: string; n: number } | undefined {

@@ -29,9 +29,9 @@ export class Custody {
     this.#secret = wrappingSecret
   }
 
-  /** Makes the three online keys of a new ledger; the ones it already has stay. */
-  async create(now: number): Promise<void> {
-    for (const role of ROLES) {
+  /** Makes the online keys of a new ledger; the ones it already has stay. A repository signed elsewhere has no key of bins. */
+  async create(now: number, adopted: boolean): Promise<void> {
+    for (const role of ROLES.filter((role) => role !== 'bin' || !adopted)) {
       if (this.#row(role)) continue
       const pair = (await crypto.subtle.generateKey({ name: 'Ed25519' }, true, ['sign', 'verify'])) as CryptoKeyPair
       const raw = new Uint8Array((await crypto.subtle.exportKey('raw', pair.publicKey)) as ArrayBuffer)
@@ -60,7 +60,7 @@ export class Custody {
   async publicKeys(): Promise<OnlineKey[]> {
     const id = getFact(this.#sql, 'repositoryId')!
     return Promise.all(
-      ROLES.map(async (role) => {
+      ROLES.filter((role) => this.#row(role)).map(async (role) => {
         const signer = await this.signer(role)
         const proof = await signer.sign(proofMessage(id, role, signer.keyid))
         return { role, public: signer.key.public, keyid: signer.keyid, proof: toHex(proof) }

@@ -26,6 +26,7 @@ import {
   type Trust,
   type YankRequest,
 } from './rpc.ts'
+import type { AdoptRequest, MetadataAnswer, OriginRequest, PushAnswer, PushRequest } from './rpc-adopt.ts'
 import type {
   AddPublisherAnswer,
   AddPublisherRequest,
@@ -99,6 +100,11 @@ export class Public extends WorkerEntrypoint<Env> {
     return (await ask<boolean>(this.env, repository, (stub) => stub.retainsPage(path, sha256))) === true
   }
 
+  /** The digest of a file that was published under this name, of a repository that is signed elsewhere. */
+  async metadata(repository: string, role: string, version: number): Promise<MetadataAnswer> {
+    return ask<MetadataAnswer>(this.env, repository, (stub) => stub.metadata(role, version))
+  }
+
   async status(repository: string): Promise<Status | Refused> {
     return ask<Status>(this.env, repository, (stub) => stub.status())
   }
@@ -157,15 +163,29 @@ export class Member extends WorkerEntrypoint<Env> {
   }
 
   /** The ceremony's first half: the one call that creates an object. */
-  async createKeys(repository: string, secret: string): Promise<KeysAnswer> {
+  async createKeys(repository: string, secret: string, adopted = false): Promise<KeysAnswer> {
     if (!REPOSITORY_NAME.test(repository)) return refused('invalid', 400, `'${repository}' is not a repository name.`)
-    return this.#bootstrap(secret) ?? objectOf(this.env, repository).createKeys(repository)
+    return this.#bootstrap(secret) ?? objectOf(this.env, repository).createKeys(repository, adopted)
   }
 
   /** The ceremony's second half. */
   async initialise(request: InitialiseRequest, secret: string): Promise<Done> {
     if (!REPOSITORY_NAME.test(request.repository)) return refused('invalid', 400, 'That is not a repository name.')
     return this.#bootstrap(secret) ?? objectOf(this.env, request.repository).initialise(request)
+  }
+
+  /** Takes over a repository that is signed elsewhere. */
+  async adopt(request: AdoptRequest, secret: string): Promise<PushAnswer> {
+    if (!REPOSITORY_NAME.test(request.repository)) return refused('invalid', 400, 'That is not a repository name.')
+    return this.#bootstrap(secret) ?? objectOf(this.env, request.repository).adopt(request)
+  }
+
+  async push(request: PushRequest): Promise<PushAnswer> {
+    return ask<PushAnswer>(this.env, request.repository, (stub) => stub.push(request))
+  }
+
+  async setOrigin(request: OriginRequest): Promise<Done> {
+    return ask<Done>(this.env, request.repository, (stub) => stub.setOrigin(request))
   }
 
   /** Takes an admin token, or the bootstrap secret until the first admin token exists. */

@@ -3,6 +3,7 @@
 import { getFact, setFact } from './ledger/facts.ts'
 import { oldestGarbage } from './ledger/garbage.ts'
 import { nextNotice } from './ledger/notices.ts'
+import { nextUnpublished } from './ledger/offline.ts'
 import { waitingCount } from './ledger/queue.ts'
 import { all, one, type Sql } from './ledger/sql.ts'
 import type { Freshness } from './rpc.ts'
@@ -66,7 +67,7 @@ export const graceMs = ({ timestampSeconds, former }: Settings): number =>
 export function dueRoles(sql: Sql, freshness: Freshness, now: number): string[] {
   const rows = all<{ name: string; expires: number }>(
     sql,
-    "SELECT name, expires FROM roles WHERE version IS NOT NULL AND name NOT IN ('root', 'targets', 'bins', 'timestamp') ORDER BY expires",
+    `SELECT name, expires FROM roles WHERE version IS NOT NULL AND (name = 'snapshot' OR ${binsOf(sql)}) ORDER BY expires`,
   )
   if (!rows.some(({ name, expires }) => isDue(expires, lifeOf(freshness, name), now))) return []
   const early = rows.filter(({ name, expires }) => {
@@ -87,6 +88,10 @@ export function readingDue(sql: Sql): boolean {
   )
   return live !== undefined && live.private !== wantedPrivate(sql)
 }
+
+/** The roles below snapshot that are signed here: of an adopted repository none, whatever their names. */
+const binsOf = (sql: Sql): string =>
+  getFact(sql, 'kind') === 'adopted' ? 'false' : "name NOT IN ('root', 'targets', 'bins', 'timestamp', 'snapshot')"
 
 export function tickDue(sql: Sql, freshness: Freshness, now: number): boolean {
   const live = one<{ expires: number }>(
@@ -140,7 +145,9 @@ export function nextAlarm(sql: Sql, now: number): number | null {
     if (row?.expires) times.push(row.expires - life / 2)
   }
   soonest("name = 'snapshot'", freshness.snapshotSeconds * 1000)
-  soonest("name NOT IN ('root', 'targets', 'bins', 'timestamp', 'snapshot')", freshness.binSeconds * 1000)
+  soonest(binsOf(sql), freshness.binSeconds * 1000)
+  const unpublished = nextUnpublished(sql)
+  if (unpublished !== undefined) times.push(Math.max(unpublished, now + RECOVERY_DELAY_MS))
   if (getFact(sql, 'listDirty') === 1) times.push((getFact(sql, 'listedAt') ?? 0) + LIST_LAG_MS)
   const garbage = oldestGarbage(sql)
   if (garbage !== undefined) times.push(Math.max(garbage, getFact(sql, 'collectRetryAt') ?? 0))

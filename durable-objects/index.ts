@@ -5,11 +5,16 @@ import type { Env } from './env.ts'
 export { Member, Public } from './entrypoints.ts'
 export { Publisher } from './publisher.ts'
 
-/** Repositories the watchdog looks after. */
-const REPOSITORIES = ['main']
+/** Repositories of one deployment; their folders are one page of a listing (R2 lists 1,000 at a time). */
+const REPOSITORIES_MAX = 1_000
 
 export default {
+  /** The watchdog of every repository there is: one class A operation. Each object's own alarm is the clock. */
   async scheduled(_controller, env, ctx) {
-    for (const repository of REPOSITORIES) ctx.waitUntil(new Public(ctx, env).refresh(repository))
+    const { delimitedPrefixes } = await env.BUCKET.list({ prefix: 'r/', delimiter: '/', limit: REPOSITORIES_MAX })
+    for (const prefix of delimitedPrefixes) {
+      const repository = prefix.slice('r/'.length, -1)
+      ctx.waitUntil(new Public(ctx, env).refresh(repository))
+    }
   },
 } satisfies ExportedHandler<Env>

@@ -6,6 +6,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { pageKey } from '../tuf/layout.ts'
 import { type Accepted, acceptedBefore, begin, stage } from './accept.ts'
+import { adopt, push, setOrigin, type Taken } from './adopt.ts'
 import { Custody } from './custody.ts'
 import { type Env, readSettings, type Settings } from './env.ts'
 import { nextAlarm } from './freshness.ts'
@@ -15,7 +16,7 @@ import { clearFact, getFact, setFact } from './ledger/facts.ts'
 import { findFile } from './ledger/files.ts'
 import { isRetainedPage } from './ledger/garbage.ts'
 import { appendJournal, journalAfter, journalHead } from './ledger/journal.ts'
-import { offlineVersions } from './ledger/offline.ts'
+import { isUnpublished, nextUnpublished, offlineFile, offlineVersions } from './ledger/offline.ts'
 import { findPage, pageMacHolds } from './ledger/pages.ts'
 import { waitingCount } from './ledger/queue.ts'
 import { liveRole } from './ledger/roles.ts'
@@ -50,6 +51,7 @@ import {
   type Trust,
   type YankRequest,
 } from './rpc.ts'
+import type { AdoptRequest, MetadataAnswer, OriginRequest, PushAnswer, PushRequest } from './rpc-adopt.ts'
 import type {
   AddPublisherAnswer,
   AddPublisherRequest,
@@ -101,7 +103,7 @@ export class Publisher extends DurableObject<Env> {
   }
 
   /** Makes ledger and online keys; harmless to repeat until the ceremony is over. */
-  async createKeys(repository: string): Promise<KeysAnswer> {
+  async createKeys(repository: string, adopted: boolean): Promise<KeysAnswer> {
     const { sql } = this.ctx.storage
     if (getFact(sql, 'state') === 'live') return refused('conflict', 409, 'This repository is initialised already.')
     if (getFact(sql, 'state') === undefined)
@@ -110,9 +112,12 @@ export class Publisher extends DurableObject<Env> {
         setFact(sql, 'epoch', 1)
         setFact(sql, 'repositoryId', crypto.randomUUID())
         setFact(sql, 'state', 'keys')
+        if (adopted) setFact(sql, 'kind', 'adopted')
       })
+    if ((getFact(sql, 'kind') === 'adopted') !== adopted)
+      return refused('conflict', 409, 'The keys of this repository were made for the other kind: use another name.')
     const { custody } = this.#ctx()
-    await custody.create(this.clock())
+    await custody.create(this.clock(), adopted)
     if (getFact(sql, 'wrappingCheck') === undefined) setFact(sql, 'wrappingCheck', await custody.checkValue())
     return { ok: true, repositoryId: getFact(sql, 'repositoryId')!, keys: await custody.publicKeys() }
   }
@@ -127,6 +132,39 @@ export class Publisher extends DurableObject<Env> {
     await this.#pass()
     if (liveRole(this.ctx.storage.sql, 'timestamp')) return { ok: true }
     return refused('unavailable', 503, `Initialised, but not published yet: ${this.#lastError()}`)
+  }
+
+  /** Takes over a repository that is signed elsewhere, and publishes it under our snapshot and timestamp. */
+  async adopt(request: AdoptRequest): Promise<PushAnswer> {
+    const { sql } = this.ctx.storage
+    if (getFact(sql, 'state') !== 'keys' || getFact(sql, 'kind') !== 'adopted')
+      return refused(
+        'conflict',
+        409,
+        'Ask for the keys of a repository to be adopted first; one that is live takes a push.',
+      )
+    return this.#published(await this.#alone(() => adopt(this.#ctx(), request, () => this.#arm())))
+  }
+
+  /** New files of people's roles, all or none. */
+  async push(request: PushRequest): Promise<PushAnswer> {
+    const unready = this.#unready()
+    if (unready) return unready
+    return this.#published(await this.#alone(() => push(this.#ctx(), request, () => this.#arm())))
+  }
+
+  setOrigin(request: OriginRequest): Done {
+    return this.#unready() ?? setOrigin(this.#ctx(), request)
+  }
+
+  /** What was published under this name, if it is kept. */
+  metadata(role: string, version: number): MetadataAnswer {
+    const { sql } = this.ctx.storage
+    const row = isUnpublished(sql, role, version)
+      ? undefined
+      : offlineFile(sql, this.#ctx().custody.macKey(), role, version)
+    if (!row) return refused('missing', 404, `There is no ${version}.${role}.json.`)
+    return { ok: true, sha256: row.sha256, length: row.bytes.length }
   }
 
   begin(request: BeginRequest): BeginAnswer {
@@ -249,11 +287,9 @@ export class Publisher extends DurableObject<Env> {
     const { sql } = this.ctx.storage
     const live = liveRole(sql, 'timestamp')
     if (!live) return refused('unavailable', 503, 'This repository is not initialised yet.')
-    const roots = offlineVersions(sql, this.#ctx().custody.macKey(), 'root').map(({ version, sha256, bytes }) => ({
-      version,
-      sha256,
-      length: bytes.length,
-    }))
+    const roots = offlineVersions(sql, this.#ctx().custody.macKey(), 'root')
+      .filter(({ version }) => !isUnpublished(sql, 'root', version))
+      .map(({ version, sha256, bytes }) => ({ version, sha256, length: bytes.length }))
     const development = getFact(sql, 'development') === 1
     // Not one holds: the secret is another, and the next pass says so in its halt.
     if (roots.length === 0)
@@ -262,7 +298,16 @@ export class Publisher extends DurableObject<Env> {
         503,
         'No root in the ledger can be read with this WRAPPING_SECRET. Put the old one back.',
       )
-    return { ok: true, epoch: this.#ctx().place.epoch, roots, timestamp: live.version, development }
+    const adopted = getFact(sql, 'kind') === 'adopted'
+    const origin = getFact(sql, 'origin') ?? ''
+    return {
+      ok: true,
+      epoch: this.#ctx().place.epoch,
+      roots,
+      timestamp: live.version,
+      development,
+      ...(adopted ? { adopted: { origin } } : {}),
+    }
   }
 
   /** True while a page that this or a past publication named is kept for clients that are still reading it. */
@@ -409,6 +454,15 @@ export class Publisher extends DurableObject<Env> {
   }
 
   readonly #lastError = (): string | undefined => getFact(this.ctx.storage.sql, 'lastError')
+
+  /** Publishes what a batch brought, within this call if the bucket takes it. */
+  async #published(taken: Taken | Refused): Promise<PushAnswer> {
+    if (!taken.ok) return taken
+    if (taken.accepted.length > 0) await this.#pass()
+    const { sql } = this.ctx.storage
+    const visible = liveRole(sql, 'timestamp') !== undefined && (nextUnpublished(sql) ?? Infinity) > this.clock()
+    return { ...taken, visible }
+  }
 
   /** A change and its alarm in one transaction; the flight starts at once, the alarm is for a crash before it ends. */
   #change<T extends Accepted>(change: () => T): T {

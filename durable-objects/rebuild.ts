@@ -102,10 +102,13 @@ async function putBack(ctx: Context, { key, sha256, html, bytes: load }: Kept, r
 
 const LISTS: Record<Exclude<Phase, 'files'>, (ctx: Context, after: string, limit: number) => Kept[]> = {
   offline: ({ sql, place }, after, limit) => {
-    const [role = '', version = '0'] = after.split('|')
+    // A role's name may hold anything, its version cannot.
+    const bar = after.lastIndexOf('|')
+    const [role, version] = [after.slice(0, Math.max(bar, 0)), after.slice(bar + 1)]
     return all<{ role: string; version: number; sha256: string; bytes: ArrayBuffer }>(
       sql,
-      'SELECT role, version, sha256, bytes FROM offline WHERE (role, version) > (?, ?) ORDER BY role, version LIMIT ?',
+      `SELECT role, version, sha256, bytes FROM offline WHERE (role, version) > (?, ?)
+       AND (role, version) NOT IN (SELECT role, version FROM unpublished) ORDER BY role, version LIMIT ?`,
       role,
       Number(version),
       limit,
@@ -121,7 +124,7 @@ const LISTS: Record<Exclude<Phase, 'files'>, (ctx: Context, after: string, limit
     all<{ name: string; version: number; sha256: string; publication: number | null }>(
       sql,
       `SELECT name, version, sha256, publication FROM roles WHERE name > ? AND version IS NOT NULL
-       AND name NOT IN ('root', 'targets', 'bins', 'timestamp') ORDER BY name LIMIT ?`,
+       AND name <> 'timestamp' AND name NOT IN (SELECT role FROM offline) ORDER BY name LIMIT ?`,
       after,
       limit,
     ).map(({ name, version, sha256, publication }) => {

@@ -24,6 +24,8 @@ export interface Trust {
   /** Version of the live timestamp: nothing older is the present. */
   timestamp: number
   development: boolean
+  /** Of a repository that is signed elsewhere; `origin` is where target files come from, or empty. */
+  adopted?: { origin: string }
 }
 
 export interface BeginRequest {

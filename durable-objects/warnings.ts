@@ -2,6 +2,7 @@
 // what people sign (root, targets, bins) 30, 14, 7 and 1 days ahead, for what the publisher signs as soon as it is late.
 // State: none; everything is computed from the ledger's roles.
 import { formatDate } from '../tuf/dates.ts'
+import { isTopLevelRole } from '../tuf/root.ts'
 import { freshnessOf, lifeOf } from './freshness.ts'
 import { getFact } from './ledger/facts.ts'
 import { type LiveRole, liveRoles } from './ledger/roles.ts'
@@ -10,6 +11,8 @@ import type { Warning } from './rpc-upkeep.ts'
 
 const DAY_MS = 86_400_000
 const THRESHOLDS_DAYS = [1, 7, 14, 30] as const
+/** Of delegated roles signed elsewhere, in status and warnings. */
+const DELEGATED_WATCHED = 10
 const OFFLINE_ROLES: readonly string[] = ['root', 'targets', 'bins']
 /** The publisher replaces what has half of its life left; at a quarter something keeps it from doing so. */
 const LATE_SHARE = 1 / 4
@@ -18,16 +21,28 @@ const LATE_SHARE = 1 / 4
 export function warningsOf(sql: Sql, now: number): Warning[] {
   if (getFact(sql, 'state') !== 'live') return []
   const freshness = freshnessOf(sql)
+  const isOnline = (name: string) =>
+    name === 'timestamp' || name === 'snapshot' || (!isAdopted(sql) && !OFFLINE_ROLES.includes(name))
   const warnings = watchedRoles(sql).flatMap(({ name, expires }) => {
-    if (OFFLINE_ROLES.includes(name)) return offlineWarning(name, expires, now)
+    if (!isOnline(name)) return offlineWarning(name, expires, now)
     return lateWarning(name, expires, lifeOf(freshness, name), now)
   })
   return warnings.sort((a, b) => (a.expires < b.expires ? -1 : 1))
 }
 
-/** Every role but the single bins, of which the one that expires first stands for all under the name `bin`. */
+const isAdopted = (sql: Sql): boolean => getFact(sql, 'kind') === 'adopted'
+
+/**
+ * Every role but the single bins, of which the one that expires first stands for all under the name `bin`. Of a repository
+ * that is signed elsewhere the delegated roles are as many and as much people's work as they like: the ten that expire
+ * first.
+ */
 export function watchedRoles(sql: Sql): LiveRole[] {
   const roles = liveRoles(sql)
+  if (isAdopted(sql)) {
+    const delegated = roles.filter(({ name }) => !isTopLevelRole(name)).sort((a, b) => a.expires - b.expires)
+    return [...roles.filter(({ name }) => isTopLevelRole(name)), ...delegated.slice(0, DELEGATED_WATCHED)]
+  }
   const isBin = ({ name }: LiveRole) => name !== 'bins' && name.includes('-')
   const bins = roles.filter(isBin).sort((a, b) => a.expires - b.expires)
   const others = roles.filter((role) => !isBin(role))

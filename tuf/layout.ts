@@ -18,9 +18,12 @@ export const bucketPrefix = ({ repository, epoch }: Place): string => `r/${repos
 /** The one mutable object. */
 export const timestampKey = (place: Place): string => `${bucketPrefix(place)}tuf/timestamp.json`
 
-/** `N.role.json`, the TUF name of a versioned metadata file (TUF 1.0.34, 6.2.1). */
+/**
+ * `N.role.json`, the TUF name of a versioned metadata file (TUF 1.0.34, 6.2.1). Our own role names stand as they are; one
+ * that somebody else chose is encoded, so that whatever it holds (`/`, `../`, `?`) it names its own object and no other.
+ */
 export const metadataKey = (place: Place, version: number, role: string): string =>
-  `${bucketPrefix(place)}tuf/${version}.${role}.json`
+  `${bucketPrefix(place)}tuf/${version}.${encodeURIComponent(role)}.json`
 
 /** A page as a target: bound to its path *and* digest, so that no other page's bytes can stand in for it. */
 export const pageKey = (place: Place, path: string, sha256: string): string =>

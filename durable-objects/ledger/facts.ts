@@ -10,6 +10,10 @@ interface FactTypes {
   /** Tells at load whether WRAPPING_SECRET is the one the keys were wrapped with. */
   wrappingCheck: string
   state: 'keys' | 'live'
+  /** Absent: an index made here. `adopted`: roots, targets and delegated roles are signed elsewhere. */
+  kind: 'adopted'
+  /** Where the face finds target files of an adopted repository that the bucket lacks; ends with a slash. */
+  origin: string
   /** One sentence; its presence stops all signing. */
   halted: string
   freshness: string

@@ -1,6 +1,7 @@
-// Metadata that people signed, byte for byte as accepted. Roots are kept for ever: clients walk the whole chain.
+// Metadata that people signed, byte for byte as accepted. Roots are kept for ever: clients walk the whole chain. Of other
+// roles a row goes with its object, when the collector deletes what was replaced.
 import { macHolds, macOf } from './mac.ts'
-import { all, run, type Sql } from './sql.ts'
+import { all, one, run, type Sql } from './sql.ts'
 
 export interface OfflineRow {
   version: number
@@ -8,19 +9,26 @@ export interface OfflineRow {
   bytes: Uint8Array
 }
 
-type Row = { version: number; sha256: string; bytes: ArrayBuffer; mac: ArrayBuffer | null }
+type Row = { version: number; sha256: string; bytes: ArrayBuffer; delegates: number; mac: ArrayBuffer | null }
 
-const partsOf = (role: string, { version, sha256 }: Pick<OfflineRow, 'version' | 'sha256'>) => [role, version, sha256]
+const partsOf = (role: string, { version, sha256, delegates }: Pick<Row, 'version' | 'sha256' | 'delegates'>) => [
+  role,
+  version,
+  sha256,
+  delegates,
+]
 
-export function insertOffline(sql: Sql, macKey: Uint8Array, role: string, row: OfflineRow): void {
+/** @param delegates whether the file says who else may name files */
+export function insertOffline(sql: Sql, macKey: Uint8Array, role: string, row: OfflineRow, delegates = false): void {
   run(
     sql,
-    'INSERT INTO offline (role, version, sha256, bytes, mac) VALUES (?, ?, ?, ?, ?)',
+    'INSERT INTO offline (role, version, sha256, bytes, delegates, mac) VALUES (?, ?, ?, ?, ?, ?)',
     role,
     row.version,
     row.sha256,
     row.bytes,
-    macOf(macKey, partsOf(role, row), 'offline'),
+    Number(delegates),
+    macOf(macKey, partsOf(role, { ...row, delegates: Number(delegates) }), 'offline'),
   )
 }
 
@@ -29,6 +37,59 @@ export const newestOffline = (sql: Sql, macKey: Uint8Array, role: string): Offli
 
 /** Oldest first. The face trusts the roots named here, so a row that was not accepted from people is not among them. */
 export const offlineVersions = (sql: Sql, macKey: Uint8Array, role: string): OfflineRow[] =>
-  all<Row>(sql, 'SELECT version, sha256, bytes, mac FROM offline WHERE role = ? ORDER BY version', role)
+  all<Row>(sql, 'SELECT version, sha256, bytes, delegates, mac FROM offline WHERE role = ? ORDER BY version', role)
     .filter((row) => macHolds(macKey, partsOf(role, row), row.mac, 'offline'))
     .map(({ version, sha256, bytes }) => ({ version, sha256, bytes: new Uint8Array(bytes) }))
+
+export function offlineFile(sql: Sql, macKey: Uint8Array, role: string, version: number): OfflineRow | undefined {
+  const query = 'SELECT version, sha256, bytes, delegates, mac FROM offline WHERE role = ? AND version = ?'
+  const row = one<Row>(sql, query, role, version)
+  if (!row || !macHolds(macKey, partsOf(role, row), row.mac, 'offline')) return undefined
+  return { version: row.version, sha256: row.sha256, bytes: new Uint8Array(row.bytes) }
+}
+
+/** The newest row of every role, without its file. */
+export const newestOfEach = (
+  sql: Sql,
+  macKey: Uint8Array,
+): { role: string; version: number; sha256: string; delegates: boolean }[] =>
+  all<{ role: string; version: number; sha256: string; delegates: number; mac: ArrayBuffer | null }>(
+    sql,
+    // Of a max() alone in its group SQLite takes the other columns from the row that has it.
+    'SELECT role, max(version) AS version, sha256, delegates, mac FROM offline GROUP BY role',
+  )
+    .filter((row) => macHolds(macKey, partsOf(row.role, row), row.mac, 'offline'))
+    .map(({ role, version, sha256, delegates }) => ({ role, version, sha256, delegates: delegates === 1 }))
+
+/** Versions of a role below `version` that have a row, oldest first. */
+export const olderVersions = (sql: Sql, role: string, version: number): number[] =>
+  all<{ version: number }>(
+    sql,
+    'SELECT version FROM offline WHERE role = ? AND version < ? ORDER BY version',
+    role,
+    version,
+  ).map((row) => row.version)
+
+export function dropOffline(sql: Sql, role: string, version: number): void {
+  run(sql, 'DELETE FROM offline WHERE role = ? AND version = ?', role, version)
+}
+
+/** Accepted, and to be in a publication not before `notBefore` (Unix milliseconds). */
+export function addUnpublished(sql: Sql, role: string, version: number, notBefore: number): void {
+  run(sql, 'INSERT INTO unpublished (role, version, not_before) VALUES (?, ?, ?)', role, version, notBefore)
+}
+
+export function removeUnpublished(sql: Sql, role: string, version: number): void {
+  run(sql, 'DELETE FROM unpublished WHERE role = ? AND version = ?', role, version)
+}
+
+/** What may go out now, in the order of its versions. */
+export const readyUnpublished = (sql: Sql, now: number): { role: string; version: number }[] =>
+  all(sql, 'SELECT role, version FROM unpublished WHERE not_before <= ? ORDER BY role, version', now)
+
+/** When the next accepted file may go out, or undefined: there is none. */
+export const nextUnpublished = (sql: Sql): number | undefined =>
+  one<{ at: number | null }>(sql, 'SELECT min(not_before) AS at FROM unpublished')?.at ?? undefined
+
+export const isUnpublished = (sql: Sql, role: string, version: number): boolean =>
+  one(sql, 'SELECT 1 AS x FROM unpublished WHERE role = ? AND version = ?', role, version) !== undefined

@@ -14,6 +14,8 @@
 // - A blob is begun, stored, referenced, condemned or gone; (sha256, n) is never given out twice.
 // - Rows of files, statuses, pages, retired pages, tokens, publishers and offline carry a MAC under a key that is in no
 //   table (mac.ts); one that does not hold is as good as absent.
+// - unpublished names the rows of offline that no live publication holds yet. (Of an index made here: none, its ceremony's
+//   files are in its first publication.)
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
@@ -28,8 +30,13 @@ CREATE TABLE online_keys (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE offline (
-  role TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, bytes BLOB NOT NULL, mac BLOB,
+  role TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, bytes BLOB NOT NULL, delegates INTEGER NOT NULL DEFAULT 0,
+  mac BLOB,
   PRIMARY KEY (role, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE unpublished (
+  role TEXT NOT NULL, version INTEGER NOT NULL, not_before INTEGER NOT NULL, PRIMARY KEY (role, version)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE roles (

@@ -30,8 +30,12 @@ export async function applyPublication(
   const missing = await checkBlobs(ctx, publication)
   if (missing) return missing
   const objects = objectsOf(ctx.sql, publication.id)
-  const snapshot = objects.filter((object) => object.name === 'snapshot')
-  const others = objects.filter((object) => object.name !== 'snapshot')
+  // What clients look for without being told its name comes when everything behind it is there: first the snapshot, by
+  // habit, then roots, in their order, because a new root is believed at once.
+  const isRoot = (object: ObjectHead) => object.kind === 'offline' && object.name === 'root'
+  const roots = objects.filter(isRoot).sort((a, b) => a.version! - b.version!)
+  const last = [...objects.filter((object) => object.name === 'snapshot'), ...roots]
+  const others = objects.filter((object) => !last.includes(object))
   let failure: ApplyResult = { ok: true }
   await inLanes(others, async (object) => {
     const result = await putImmutable(ctx, publication.id, object)
@@ -39,7 +43,7 @@ export async function applyPublication(
     await between()
     return failure.ok
   })
-  if (failure.ok && snapshot[0]) failure = await putImmutable(ctx, publication.id, snapshot[0])
+  for (const object of last) if (failure.ok) failure = await putImmutable(ctx, publication.id, object)
   return failure
 }
 

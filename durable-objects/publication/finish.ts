@@ -4,10 +4,11 @@ import { shardOf } from '../../tuf/bins.ts'
 import { metadataKey, pageKey } from '../../tuf/layout.ts'
 import { condemnBlob, hastenBlob } from '../collection.ts'
 import { freshnessOf, graceMs } from '../freshness.ts'
-import { clearFact, setFact } from '../ledger/facts.ts'
+import { clearFact, getFact, setFact } from '../ledger/facts.ts'
 import { findFile, removedBy, setFileState } from '../ledger/files.ts'
 import { addGarbage, retirePage } from '../ledger/garbage.ts'
 import { appendJournal } from '../ledger/journal.ts'
+import { olderVersions, removeUnpublished } from '../ledger/offline.ts'
 import { dropPage, findPage, pageMacHolds, setLivePage } from '../ledger/pages.ts'
 import { dropObject, endPublication, findPublication, objectsOf } from '../ledger/publications.ts'
 import { deletePublisher } from '../ledger/publishers.ts'
@@ -39,8 +40,13 @@ export function finishFlip(ctx: Context, row: TimestampRow, etag: string): numbe
     const notBefore = now + graceMs(freshnessOf(sql))
     for (const object of objectsOf(sql, publication.id)) {
       if (object.kind === 'offline') {
-        // The offline table keeps these bytes for good.
+        // The offline table keeps these bytes.
         dropObject(sql, publication.id, object.key)
+        const { name: role, version: number } = object
+        removeUnpublished(sql, role, number!)
+        if (role !== 'root')
+          for (const older of olderVersions(sql, role, number!))
+            addGarbage(sql, metadataKey(place, older, role), notBefore, 'metadata', 'replaced')
         continue
       }
       if (object.kind === 'metadata') {
@@ -150,8 +156,10 @@ export function supersede(
     returnChanges(sql, id)
     endPublication(sql, id, 'superseded', reason)
     // The list was rendered into a publication that never went out.
-    setFact(sql, 'listDirty', 1)
-    setFact(sql, 'listedAt', 0)
+    if (getFact(sql, 'kind') !== 'adopted') {
+      setFact(sql, 'listDirty', 1)
+      setFact(sql, 'listedAt', 0)
+    }
     appendJournal(sql, now, { event: 'superseded', publication: id, reason })
     if (poison) {
       setFileState(sql, poison.project, poison.filename, 'quarantined', reason)

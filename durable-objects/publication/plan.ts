@@ -13,14 +13,16 @@ import {
 import { shardOf } from '../../tuf/bins.ts'
 import { sha256HexSync } from '../../tuf/digest.ts'
 import { dueRoles, freshnessOf, listDue } from '../freshness.ts'
+import { getFact } from '../ledger/facts.ts'
 import { type FileRow, fileMacHolds, filesOfBin, filesOfProject } from '../ledger/files.ts'
-import { type OfflineRow, offlineVersions } from '../ledger/offline.ts'
+import { nextUnpublished, type OfflineRow, offlineFile, offlineVersions, readyUnpublished } from '../ledger/offline.ts'
 import { findPage, type PageRow, pageMacHolds, pagesOfBin } from '../ledger/pages.ts'
 import { objectBytes } from '../ledger/publications.ts'
 import { waitingCount, waitingProjects } from '../ledger/queue.ts'
 import { highestVersion, liveRole } from '../ledger/roles.ts'
 import { all, one, type Sql } from '../ledger/sql.ts'
 import { type StatusFacts, statusesOfBin } from '../ledger/statuses.ts'
+import { Halt } from './context.ts'
 
 /** Projects taken into one publication: at ≤ 6 puts at a time and ~10 ms a put, about a second of applying. */
 const PROJECTS_MAX = 200
@@ -79,10 +81,26 @@ export const listPath = (form: 'json' | 'html'): string => `simple/vnd.pypi.simp
 export const planNeeded = (sql: Sql, now: number): boolean =>
   liveRole(sql, 'snapshot') === undefined ||
   waitingCount(sql) > 0 ||
+  (nextUnpublished(sql) ?? Number.POSITIVE_INFINITY) <= now ||
   listDue(sql, now) ||
   dueRoles(sql, freshnessOf(sql), now).length > 0
 
 export function makePlan(sql: Sql, macKey: Uint8Array, now: number): Plan {
+  return getFact(sql, 'kind') === 'adopted' ? planAdopted(sql, macKey, now) : planIndex(sql, macKey, now)
+}
+
+/** What people signed and may go out, under a new snapshot. Cost: those files. */
+function planAdopted(sql: Sql, macKey: Uint8Array, now: number): Plan {
+  const offline = readyUnpublished(sql, now).flatMap(({ role, version }) => {
+    const row = offlineFile(sql, macKey, role, version)
+    if (!row) throw new Halt(`${version}.${role}.json in the ledger was changed by somebody else. Restore the ledger.`)
+    return [{ role, ...row }]
+  })
+  const snapshot = nextVersion(sql, 'snapshot')
+  return { snapshot, projects: [], pages: [], bins: new Map(), list: false, quarantine: [], strangers: [], offline }
+}
+
+function planIndex(sql: Sql, macKey: Uint8Array, now: number): Plan {
   const first = liveRole(sql, 'snapshot') === undefined
   const due = dueRoles(sql, freshnessOf(sql), now)
   const dueBins = due.filter((role) => role !== 'snapshot' && role !== 'index').slice(0, DUE_BINS_MAX)

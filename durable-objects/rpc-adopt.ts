@@ -1,0 +1,51 @@
+// What crosses between the face and the publisher about repositories that are signed elsewhere.
+
+import type { Freshness, Refused } from './rpc.ts'
+import type { FreshnessProfile } from './rpc-upkeep.ts'
+
+/** A file as people signed it, byte for byte. */
+export interface HandedOver {
+  /** `root`, `targets` or the name of a delegated role. */
+  role: string
+  bytes: Uint8Array
+}
+
+export interface AdoptRequest {
+  repository: string
+  /** Roots without a gap, the last of which names our keys; `targets`; every role that is delegated to. */
+  files: HandedOver[]
+  /** Highest versions ever served; ours start 1,000 above. */
+  served: { snapshot: number; timestamp: number }
+  freshness: FreshnessProfile | Freshness
+}
+
+export interface PushRequest {
+  repository: string
+  token: string
+  files: HandedOver[]
+}
+
+/** What a batch changed. Files that were held already are in neither list. */
+export type PushAnswer =
+  | {
+      ok: true
+      /** `N.role` each. */
+      accepted: string[]
+      /** Roots that go out later, so that no client meets two key changes in one run; Unix milliseconds. */
+      held: { root: number; notBefore: number }[]
+      /** Dates close enough to be told. */
+      warnings: string[]
+      /** False: accepted, and not yet in a live publication. */
+      visible: boolean
+    }
+  | Refused
+
+/** The digest of a file that was published and is kept for clients in the middle of a run. */
+export type MetadataAnswer = { ok: true; sha256: string; length: number } | Refused
+
+export interface OriginRequest {
+  repository: string
+  token: string
+  /** https, or http to this machine; null: none. Ends with a slash. */
+  origin: string | null
+}
