@@ -120,7 +120,7 @@ function mayHandOver(ctx: Context, token: string, files: readonly HandedOver[]) 
   let bearer = permitted(ctx, token, ['admin'])
   if (!('ok' in bearer)) return bearer
   for (const role of roles) {
-    bearer = permitted(ctx, token, ['admin', `metadata:${role}` as Scope])
+    bearer = permitted(ctx, token, ['admin', `metadata:${encodeURIComponent(role)}` as Scope])
     if ('ok' in bearer) return bearer
   }
   return bearer

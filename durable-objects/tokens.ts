@@ -16,7 +16,8 @@ const CHECKSUM_LENGTH = 6
 
 /** As the sentence of a refusal names them. */
 export const SCOPES = 'read, upload, create, yank, delete, metadata:<role>, audit, admin'
-const SCOPE = /^(?:read|upload|create|yank|delete|metadata:[a-z][a-z0-9-]{0,39}|audit|admin)$/
+// Of a repository that is signed elsewhere a role has any name, which stands percent-encoded here.
+const SCOPE = /^(?:read|upload|create|yank|delete|metadata:[\w.!~*'()%-]{1,200}|audit|admin)$/
 
 export const isScope = (value: unknown): value is Scope => typeof value === 'string' && SCOPE.test(value)
 

@@ -1,11 +1,13 @@
 // JSON in and out of the API. State: none. Bodies are strict: one object, the known fields, nothing twice; whoever sends
 // something else meant something else.
+import type { Hono } from 'hono'
 import type { Refused } from '../durable-objects/rpc.ts'
 import { FormatError } from '../tuf/errors.ts'
 import { asObject } from '../tuf/fields.ts'
 import { type Json, type JsonObject, parseJson } from '../tuf/json.ts'
 import { tokenOf, UNAUTHENTICATED } from './credentials.ts'
-import { Problem } from './errors.ts'
+import type { Env } from './env.ts'
+import { log, Problem } from './errors.ts'
 
 const TITLES: Readonly<Record<number, string>> = {
   400: 'Bad Request',
@@ -85,7 +87,7 @@ export function objectOf(value: Json | undefined, what: string, known: readonly 
   throw new FormatError(`${what} has a field that is unknown here; it may have: ${known.join(', ')}.`)
 }
 
-/** @throws Problem */
+/** The body, whole. @throws Problem when it is longer */
 export async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
   const tooLarge = new Problem(413, `The body may have at most ${bytesMax} bytes.`)
   if (Number(request.headers.get('content-length') ?? 0) > bytesMax) throw tooLarge
@@ -117,4 +119,26 @@ export function fromBase64(text: string, what: string): Uint8Array {
   } catch {
     throw new FormatError(`${what} must be in base64.`)
   }
+}
+
+/** What every API answers to the rest: a wrong method, an unknown path, an error. To be called after its last route. */
+export function closeApi(api: Hono<{ Bindings: Env }>): void {
+  for (const path of new Set(api.routes.map((route) => route.path))) {
+    const methods = api.routes
+      .filter((route) => route.path === path && route.method !== 'ALL')
+      .map(({ method }) => method)
+    if (methods.length > 0)
+      api.all(path, () => problem(405, 'This address has other methods.', { Allow: methods.join(', ') }))
+  }
+  api.all('/api/*', () => problem(404, 'There is nothing here.'))
+  api.all('/api', () => problem(404, 'There is nothing here.'))
+
+  api.onError((error) => {
+    if (error instanceof Problem) return problem(error.status, error.message, error.headers)
+    if (error instanceof FormatError) return problem(400, error.message)
+    log('api', error)
+    return problem(503, 'The call failed for a reason of ours. Ask for the status before repeating it.', {
+      'Retry-After': '5',
+    })
+  })
 }

@@ -28,14 +28,14 @@ export const UNTRUSTED_CONTENT: Readonly<Record<string, string>> = {
 const isPage = (path: string): boolean => path.startsWith('simple/')
 
 /** Where a target's bytes are. */
-export function objectOf(place: Place, { path, length, sha256, n }: Target): Expected {
-  const key = isPage(path) ? pageKey(place, path, sha256) : blobKey(place, sha256, n)
+export function objectOf(place: Place, { path, length, sha256, n, foreign }: Target): Expected {
+  const key = isPage(path) && !foreign ? pageKey(place, path, sha256) : blobKey(place, sha256, n)
   return { key, length, sha256, what: `"${path}"` }
 }
 
 /** The cache that a target's bytes belong in. */
-export const cacheOf = (reader: Reader, { path }: Target): ByteCache<Uint8Array> =>
-  isPage(path) ? reader.pages : reader.files
+export const cacheOf = (reader: Reader, { path, foreign }: Target): ByteCache<Uint8Array> =>
+  isPage(path) && !foreign ? reader.pages : reader.files
 
 /** Headers that tell that something above the target is past its date. */
 export const staleness = ({ stale }: Pick<Target, 'stale'>): Record<string, string> =>

@@ -34,6 +34,13 @@ export class Corrupt extends Problem {
   }
 }
 
+/** What was signed is not in the bucket at all. */
+export class Missing extends Corrupt {
+  constructor(what: string) {
+    super(`${what} is missing from the bucket.`)
+  }
+}
+
 /** A part of the service does not answer; the same request may succeed in a moment. */
 export class Unavailable extends Problem {
   constructor(message: string) {

@@ -1,4 +1,4 @@
-// The deployed script: one face, for the one repository that the public URL space has.
-import { createFace } from './face.ts'
+// The deployed script: the index, and beside it every repository that is signed elsewhere.
+import { createRepositories } from './repositories.ts'
 
-export default createFace('main')
+export default createRepositories()

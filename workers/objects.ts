@@ -5,7 +5,7 @@ import { sha256Hex } from '../tuf/digest.ts'
 import { toHex } from '../tuf/hex.ts'
 import { checkBytes } from '../tuf/meta-file.ts'
 import type { Env } from './env.ts'
-import { bucket, Corrupt, log, verifying } from './errors.ts'
+import { bucket, Corrupt, log, Missing, verifying } from './errors.ts'
 
 /** What signed metadata says about an object in the bucket. */
 export interface Expected {
@@ -38,7 +38,7 @@ export async function readNamed(
   what: string,
 ): Promise<Uint8Array> {
   const object = await bucket(() => env.BUCKET.get(key))
-  if (!object) throw new Corrupt(`${what} is missing from the bucket.`)
+  if (!object) throw new Missing(what)
   const bytes = await bounded(object, named.length ?? max, what)
   await verifying(() => checkBytes(bytes, named, what))
   return bytes
@@ -55,7 +55,7 @@ export async function bounded(object: R2ObjectBody, max: number, what: string): 
 
 async function readExactly(env: Env, key: string, what: string, length: number): Promise<Uint8Array> {
   const object = await bucket(() => env.BUCKET.get(key))
-  if (!object) throw new Corrupt(`${what} is missing from the bucket.`)
+  if (!object) throw new Missing(what)
   await checkSize(object, length, what)
   return new Uint8Array(await bucket(() => object.arrayBuffer()))
 }
@@ -73,7 +73,7 @@ async function checkSize(object: R2ObjectBody, length: number, what: string): Pr
 export async function streamRange(env: Env, expected: Expected, offset: number, length: number) {
   const { key, what } = expected
   const object = await bucket(() => env.BUCKET.get(key, { range: { offset, length } }))
-  if (!object) throw new Corrupt(`${what} is missing from the bucket.`)
+  if (!object) throw new Missing(what)
   await checkSize(object, expected.length, what)
   return object.body.pipeThrough(new FixedLengthStream(length))
 }
@@ -86,7 +86,7 @@ export async function streamRange(env: Env, expected: Expected, offset: number, 
 export async function streamVerified(env: Env, expected: Expected): Promise<ReadableStream<Uint8Array>> {
   const { key, length, what } = expected
   const object = await bucket(() => env.BUCKET.get(key))
-  if (!object) throw new Corrupt(`${what} is missing from the bucket.`)
+  if (!object) throw new Missing(what)
   await checkSize(object, length, what)
   const { readable, writable } = new FixedLengthStream(length)
   waitUntil(pump(object.body, writable, expected))

@@ -40,6 +40,8 @@ export interface Target {
   sha256: string
   /** Which store of the blob holds it; 1 unless `custom.n` says otherwise. */
   n: number
+  /** Of a repository that is signed elsewhere: it lies under its digest, whatever its path. */
+  foreign?: { sha512: string | undefined }
   /** Set once something above the target is past its date: that date. */
   stale?: string
 }
@@ -153,12 +155,25 @@ export class Publication {
     if (!found) return undefined
     const sha256 = found.hashes.get('sha256')
     if (sha256 === undefined) throw new Corrupt(`the target "${path}" has no sha256.`)
-    const n = found.custom?.get('n') ?? 1
+    // In somebody else's metadata the field may mean anything.
+    const foreign = this.trusted.adopted && { foreign: { sha512: found.hashes.get('sha512') } }
+    const n = foreign ? 1 : (found.custom?.get('n') ?? 1)
     if (typeof n !== 'number') throw new Corrupt(`"n" of the target "${path}" is not a number.`)
     const snapshot = await this.snapshot(env)
     const dates = [this.trusted.root, this.timestamp, snapshot].map(({ signed }): Common => signed)
     const stale = firstExpired([...dates, ...[...loaded.values()].map(({ head }) => head)], Date.now())
-    return { path, length: found.length, sha256, n, ...(stale === undefined ? {} : { stale }) }
+    return { path, length: found.length, sha256, n, ...foreign, ...(stale === undefined ? {} : { stale }) }
+  }
+
+  /**
+   * The file of a role by nothing but what the snapshot says: which role delegates to it is the gate's to have checked,
+   * and each client's. For repositories that are signed elsewhere, whose delegations may be of any depth.
+   */
+  async file(env: Env, name: string): Promise<Uint8Array | undefined> {
+    const named = (await this.snapshot(env)).signed.meta.get(name)
+    if (!named) return undefined
+    const key = metadataKey(this.trusted.place, named.version, name)
+    return readNamed(env, key, named, LIMITS.targetsBytes, `"${name}"`)
   }
 
   /** A role by name, with whatever leads to it, or undefined: neither `targets` nor `bins` delegates to it. */

@@ -34,6 +34,8 @@ export interface Trusted {
   floor: number
   root: Envelope<Root>
   files: ReadonlyMap<number, RootFile>
+  /** Set for a repository that is signed elsewhere; `origin` is where target files come from, or empty. */
+  adopted?: { origin: string }
 }
 
 export class Trust {
@@ -96,7 +98,9 @@ export class Trust {
       root = await verifying(() => parseRoot(bytes))
     }
     const development = answer.development || isDevelopment(root.signed)
-    return this.#install({ place, development, floor: Math.max(answer.timestamp, held?.floor ?? 0), root, files })
+    const floor = Math.max(answer.timestamp, held?.floor ?? 0)
+    const { adopted } = answer
+    return this.#install({ place, development, floor, root, files, ...(adopted ? { adopted } : {}) })
   }
 
   /** Adopts the next root if the bucket has one that both thresholds signed. One bucket read. */

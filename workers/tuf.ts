@@ -12,26 +12,30 @@
 //
 // Everything else is exactly 404 and never stored: clients read any other status on `N+1.root.json` as they like, and a
 // stored 404 would hide a rotation. Nothing redirects; User-Agent, Accept and the query string mean nothing here.
-import { sha256Hex } from '../tuf/digest.ts'
 import { metadataKey } from '../tuf/layout.ts'
 import { LIMITS } from '../tuf/limits.ts'
 import { parseSnapshot, parseTargets } from '../tuf/metadata.ts'
 import { verifyRole } from '../tuf/verify.ts'
+import { answerAdopted } from './adopted.ts'
 import { cacheOf, IMMUTABLE, objectOf, sendBytes, sendObject, staleness, UNTRUSTED_CONTENT } from './content.ts'
 import type { Env } from './env.ts'
 import { bucket, NotFound, verifying } from './errors.ts'
+import { answerTimestamp, digestOf, JSON_TYPE } from './metadata-answers.ts'
 import { bounded } from './objects.ts'
+import { fromOrigin } from './origin-files.ts'
 import { segmentsBehind } from './paths.ts'
 import type { Publication, Signers, Target } from './publication.ts'
 import type { Reader } from './reader.ts'
 
 /** A counter without leading zeros, at most 10 digits (versions end at 2^31 - 1), and a role name as we write them. */
 const METADATA_NAME = /^([1-9]\d{0,9})\.([a-z][a-z0-9-]{0,39})\.json$/
-const HASHED_NAME = /^([0-9a-f]{64})\.(.+)$/s
-const JSON_TYPE = { 'Content-Type': 'application/json', 'X-Content-Type-Options': 'nosniff' }
+const HASHED_NAME = /^([0-9a-f]{64}|[0-9a-f]{128})\.(.+)$/s
 
 /** @param path raw, beginning with `/tuf/` */
 export async function answerTuf(env: Env, reader: Reader, request: Request, path: string): Promise<Response> {
+  const { adopted } = await reader.trust.get(env)
+  if (adopted && !path.startsWith('/tuf/targets/'))
+    return answerAdopted(env, reader, request, path.slice('/tuf/'.length))
   const segments = segmentsBehind('/tuf/', path)
   if (!segments) throw new NotFound()
   const [first, ...rest] = segments
@@ -44,24 +48,6 @@ export async function answerTuf(env: Env, reader: Reader, request: Request, path
   const bytes = role === 'root' ? await reader.trust.file(env, version) : await roleFile(env, reader, version, role)
   if (!bytes) throw new NotFound(`There is no ${version}.${role}.json.`)
   return sendBytes(request, bytes, await digestOf(bytes), { ...JSON_TYPE, 'Cache-Control': IMMUTABLE })
-}
-
-/** Digests of files that stay in memory: 6 ms for the largest bin, paid once. */
-const digests = new WeakMap<Uint8Array, string>()
-
-async function digestOf(bytes: Uint8Array): Promise<string> {
-  const held = digests.get(bytes)
-  if (held) return held
-  const sha256 = await sha256Hex(bytes)
-  digests.set(bytes, sha256)
-  return sha256
-}
-
-async function answerTimestamp(env: Env, reader: Reader, request: Request): Promise<Response> {
-  const publication = await reader.current(env)
-  // Past its date it is served, for whoever wants to see it, and nobody may keep it.
-  const cache = publication.expired(Date.now()) ? 'no-store' : 'no-cache, no-transform'
-  return sendBytes(request, publication.timestamp.bytes, publication.sha256, { ...JSON_TYPE, 'Cache-Control': cache })
 }
 
 async function roleFile(env: Env, reader: Reader, version: number, name: string): Promise<Uint8Array | undefined> {
@@ -110,7 +96,9 @@ async function answerTarget(env: Env, reader: Reader, request: Request, segments
     const cache = sha256 === undefined ? 'public, no-cache, no-transform' : IMMUTABLE
     const headers = { ...UNTRUSTED_CONTENT, ...staleness(target), 'Cache-Control': cache }
     const object = objectOf(publication.trusted.place, target)
-    return sendObject(env, reader, request, object, cacheOf(reader, target), headers)
+    const send = () => sendObject(env, reader, request, object, cacheOf(reader, target), headers)
+    const { adopted } = publication.trusted
+    return adopted?.origin ? fromOrigin(env, adopted.origin, target, object, request, send) : send()
   }
   throw new NotFound('There is no such target in the present publication.')
 }
@@ -135,8 +123,9 @@ async function findPair(
   sha256: string | undefined,
 ): Promise<Target | undefined> {
   const target = await publication.find(env, path)
-  if (target && (sha256 === undefined || target.sha256 === sha256)) return target
-  if (sha256 === undefined || !isPagePath(path)) return undefined
+  const digests = [undefined, target?.sha256, target?.foreign?.sha512]
+  if (target && digests.includes(sha256)) return target
+  if (sha256 === undefined || publication.trusted.adopted || !isPagePath(path)) return undefined
   return reader.retainedPage(env, publication.trusted, path, sha256)
 }
 

@@ -68,9 +68,11 @@ export async function signPublication(ctx: Context, plan: Plan): Promise<SignedP
     objects.push({ key, kind: 'metadata', name, bin: null, version, expires, sha256, bytes })
   }
 
-  const binSigner = await ctx.custody.signer('bin')
   const queue = [...contents]
   const lane = async () => {
+    // A repository that is signed elsewhere has no such key, and nothing to sign with it.
+    const binSigner = queue.length > 0 && (await ctx.custody.signer('bin'))
+    if (!binSigner) return
     for (let next = queue.pop(); next; next = queue.pop()) {
       const [name, targets] = next
       const version = nextVersion(sql, name)

@@ -1,0 +1,73 @@
+// Target files of a repository that is signed elsewhere, from where its owner keeps them: fetched once, put into the
+// bucket under their digest, and served from there like every file. So a range or a second reader costs the origin
+// nothing, and an origin that is down takes away only what nobody asked for before.
+//
+// Invariant: the bucket refuses bytes with another digest or length than the signed one (R2 checks `sha256` on put, and a
+// FixedLengthStream its length), so nothing unverified gets a name. Nothing of the request goes to the origin.
+import { targetUrlName, targetUrlPath } from '../tuf/paths.ts'
+import type { Env } from './env.ts'
+import { log, Missing, Unavailable } from './errors.ts'
+import type { Expected } from './objects.ts'
+import type { Target } from './publication.ts'
+
+/** From the request to the origin's headers; its body may take as long as it goes on. */
+const HEADERS_WAIT_MS = 10_000
+
+/** Sends what `send` finds in the bucket; what is missing there is fetched first. */
+export async function fromOrigin(
+  env: Env,
+  origin: string,
+  target: Target,
+  object: Expected,
+  request: Request,
+  send: () => Promise<Response>,
+): Promise<Response> {
+  // A HEAD reads no object, and would promise what may not be there.
+  if (request.method === 'HEAD' && !(await env.BUCKET.head(object.key))) await copy(env, origin, target, object)
+  try {
+    return await send()
+  } catch (error) {
+    if (!(error instanceof Missing)) throw error
+    await copy(env, origin, target, object)
+    return send()
+  }
+}
+
+async function copy(env: Env, origin: string, target: Target, object: Expected): Promise<void> {
+  const names = [target.path, targetUrlName(target.path, target.sha256)]
+  if (target.foreign?.sha512) names.push(targetUrlName(target.path, target.foreign.sha512))
+  // Which of them the owner's server has depends on its layout; the digest of what comes decides.
+  for (const name of names.reverse()) {
+    const response = await ask(new URL(targetUrlPath(name), origin))
+    if (!response) continue
+    try {
+      const { readable, writable } = new FixedLengthStream(object.length)
+      const options = { sha256: object.sha256, onlyIf: { etagDoesNotMatch: '*' } }
+      await Promise.all([response.body!.pipeTo(writable), env.BUCKET.put(object.key, readable, options)])
+      return
+    } catch (error) {
+      log('origin', error)
+      throw new Unavailable(`The origin's ${target.path} is not the file that was signed.`)
+    }
+  }
+  throw new Unavailable(`The origin does not have ${target.path}.`)
+}
+
+async function ask(url: URL): Promise<Response | undefined> {
+  const stop = new AbortController()
+  const timer = setTimeout(() => stop.abort(), HEADERS_WAIT_MS)
+  try {
+    // A redirect could lead anywhere, also into a private network.
+    const response = await fetch(url, { redirect: 'manual', signal: stop.signal, headers: { Accept: '*/*' } })
+    if (response.status === 200 && response.body) return response
+    await response.body?.cancel()
+    if (response.status !== 404 && response.status !== 403)
+      log('origin', `${url.pathname} is answered ${response.status}`)
+    return undefined
+  } catch (error) {
+    log('origin', error)
+    throw new Unavailable('The origin does not answer.')
+  } finally {
+    clearTimeout(timer)
+  }
+}

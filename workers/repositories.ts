@@ -1,0 +1,78 @@
+// Every repository of a deployment behind one address: `main`, the index, has the public URL space; a repository that is
+// signed elsewhere lies under `/r/{repository}/`, with the same names below it.
+//
+// State: a face each, for as long as the isolate lives; each has its own reader, caches and trust, so that what one
+// knows is no other's. Invariant: a face is made for one repository and never hears of another; where the path ends in
+// none, the publisher's "not initialised" is all there is to learn.
+import { Hono } from 'hono'
+import { addAdoption } from './api-adopt.ts'
+import { guardApi } from './api-guard.ts'
+import { closeApi } from './api-json.ts'
+import { addRecovery } from './api-recovery.ts'
+import { addTokens } from './api-tokens.ts'
+import { addUpkeep } from './api-upkeep.ts'
+import type { Env } from './env.ts'
+import { answerTo, NotFound, Problem } from './errors.ts'
+import { createFace } from './face.ts'
+import { HealthCheck } from './health.ts'
+import { hasHost, rawPath } from './paths.ts'
+import { Reader } from './reader.ts'
+import { guardReading } from './reading.ts'
+import { answerTuf } from './tuf.ts'
+
+/** Faces kept at once; one is some kilobytes until it has read something. */
+const FACES_MAX = 50
+const REPOSITORY_PATH = /^\/r\/([a-z][a-z0-9-]{0,39})(\/.*)$/s
+
+/** What says for itself who may do what; see the index's face. */
+const OWN_RULES = /^\/(?:api|api\/.*|metrics|healthz)$/
+
+type Face = Hono<{ Bindings: Env }>
+
+/** The deployed script's handler. */
+export function createRepositories(): ExportedHandler<Env> {
+  const main = createFace('main')
+  const others = new Map<string, Face>()
+  return {
+    fetch(request, env, ctx) {
+      const name = REPOSITORY_PATH.exec(rawPath(request))?.[1]
+      // `main` has one address, so that nothing is cached under two.
+      if (name === undefined || name === 'main') return main.fetch(request, env, ctx)
+      const face = others.get(name) ?? createAdoptedFace(name)
+      others.delete(name)
+      others.set(name, face)
+      if (others.size > FACES_MAX) others.delete(others.keys().next().value!)
+      return face.fetch(request, env, ctx)
+    },
+  }
+}
+
+/** The face of a repository that is signed elsewhere: TUF metadata, targets, health, and its API. */
+export function createAdoptedFace(repository: string): Face {
+  const reader = new Reader(repository)
+  const health = new HealthCheck(reader)
+  const face = new Hono<{ Bindings: Env }>({ getPath: (request) => REPOSITORY_PATH.exec(rawPath(request))?.[2] ?? '/' })
+  face.onError((error) => answerTo(error))
+  face.notFound(() => answerTo(new NotFound()))
+  face.use('*', async (c, next) => {
+    if (!hasHost(c.req.raw)) throw new Problem(400, 'The Host of the request is malformed.')
+    await (OWN_RULES.test(c.req.path) ? next() : guardReading(c, reader, next))
+    if (!c.res.headers.has('X-Content-Type-Options')) c.header('X-Content-Type-Options', 'nosniff')
+  })
+  const api = new Hono<{ Bindings: Env }>()
+  guardApi(api, reader)
+  addAdoption(api, repository)
+  addTokens(api, repository)
+  addUpkeep(api, repository)
+  addRecovery(api, repository)
+  closeApi(api)
+  face.route('/', api)
+  const reads = (path: string, read: (c: { env: Env; req: { raw: Request; path: string } }) => Promise<Response>) => {
+    face.get(path, (c) => read(c))
+    face.all(path, () => answerTo(new Problem(405, 'This can only be read.', { Allow: 'GET, HEAD' })))
+  }
+  reads('/healthz', (c) => health.answer(c.env, c.req.raw))
+  reads('/metrics', (c) => health.metrics(c.env, c.req.raw))
+  reads('/tuf/*', (c) => answerTuf(c.env, reader, c.req.raw, c.req.path))
+  return face
+}
