@@ -77,6 +77,13 @@ describe('a JWT is refused', () => {
     await expectDenied(await mint(jwt), code, description)
   })
 
+  test('four times out of five that arrive together', async () => {
+    const jwt = await github.sign(githubClaims(audience))
+    const answers = await Promise.all(Array.from({ length: 5 }, () => mint(jwt)))
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 422, 422, 422, 422])
+    for (const answer of answers) if (answer.status === 422) await expectDenied(answer, 'invalid-reuse-token', /used/)
+  })
+
   test('the second time, and until it has expired', async () => {
     const jwt = await github.sign(githubClaims(audience))
     await minted(jwt)
