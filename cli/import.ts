@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseFilename } from '../pypi/filenames.ts'
+import { FILE_BYTES_MAX } from '../pypi/limits.ts'
 import { Refusal } from '../pypi/refusal.ts'
 import { ApiError } from './api.ts'
 import { DEFAULT_URL, mustHaveToken, parseUrl } from './caller.ts'
@@ -19,6 +20,7 @@ import { inLanes } from './lanes.ts'
 import { Progress } from './progress.ts'
 import { CommandError, say } from './terminal.ts'
 import { persist, Silence, sendForm } from './upload-form.ts'
+import { sendParts } from './upload-parts.ts'
 
 export const IMPORT_HELP = `tuf-edge import SOURCE [--url URL] [--project NAME]… [--keep-times] [--token-file FILE] [--json]
 
@@ -178,7 +180,8 @@ async function importOne(
     return
   }
   const form = { ...formFileOf(taken.path, file, digested), ...said(source, taken) }
-  await persist(() => sendForm(form, { ...index, wait: false }))
+  if (digested.size > FILE_BYTES_MAX) await sendParts({ ...form, path: taken.path }, index)
+  else await persist(() => sendForm(form, { ...index, wait: false }))
   target.await(file.project, file.filename, digested.sha256)
   report.imported++
   report.importedBytes += digested.size

@@ -2,6 +2,7 @@
 // before every file was read and judged as the index will judge it, so a release with a broken wheel is not half published.
 import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
+import { FILE_BYTES_MAX } from '../pypi/limits.ts'
 import { Refusal } from '../pypi/refusal.ts'
 import { ApiError } from './api.ts'
 import { CALLER_HELP, CALLER_OPTIONS, mustHaveToken, parseUrl } from './caller.ts'
@@ -11,11 +12,13 @@ import { inLanes } from './lanes.ts'
 import { Progress } from './progress.ts'
 import { CommandError, note, say } from './terminal.ts'
 import { persist, sendForm } from './upload-form.ts'
+import { sendParts } from './upload-parts.ts'
 
 export const UPLOAD_HELP = `tuf-edge upload FILE… [--url URL] [--token-file FILE] [--json]
 
 Uploads wheels and sdists. Each is checked here as the index checks it before any is sent; files of one release are sent
-together and share a publication. What is there already, byte for byte, is a success. Exits 1 if one was refused.
+together and share a publication. One that is too large for a single request goes in parts, up to 1 GiB; cut short, it goes
+on where it was when the command is repeated. What is there already, byte for byte, is a success. Exits 1 if one was refused.
 
 ${CALLER_HELP}
 
@@ -92,7 +95,12 @@ async function uploadAll(
       }
       try {
         const form = { ...formFileOf(path, file, digested), metadata }
-        Object.assign(answer, await persist(() => sendForm(form, { ...target, sent: show }), TRIES))
+        Object.assign(
+          answer,
+          await (digested.size > FILE_BYTES_MAX
+            ? sendParts({ path, filename: file.filename, ...digested }, { ...target, sent: show }, TRIES)
+            : persist(() => sendForm(form, { ...target, sent: show }), TRIES)),
+        )
       } catch (error) {
         // One token for all: if it is none, nothing else will be taken.
         if (!(error instanceof ApiError) || error.status === 401) throw error

@@ -51,8 +51,9 @@ export function begin(ctx: Context, request: BeginRequest): BeginAnswer {
   if (known) return answerKnown(sql, known, sha256)
   if (queueHolds(sql, STAGED_MAX))
     return refused('unavailable', 503, `${STAGED_MAX} files wait for publication: upload this one again in a moment.`)
-  const full = noRoom(sql, project, 0)
+  const full = noRoom(sql, project, request.size ?? 0)
   if (full) return full
+  if (request.peek) return { ok: true, kind: 'store', epoch: ctx.place.epoch, n: 0 }
   const n = ctx.storage.transactionSync(() => beginBlob(sql, sha256, ctx.now()))
   return { ok: true, kind: 'store', epoch: ctx.place.epoch, n }
 }

@@ -8,6 +8,7 @@
 // (docs/design/publication.md, invariant 8).
 import { blobKey, blobMetadataKey, bucketPrefix, metadataKey } from '../tuf/layout.ts'
 import { forgetFormer, freshnessOf, graceMs, ORPHAN_MS } from './freshness.ts'
+import { abortAbandoned } from './large-uploads.ts'
 import { blobState, setBlobState } from './ledger/blobs.ts'
 import { clearFact, getFact, setFact } from './ledger/facts.ts'
 import {
@@ -41,6 +42,7 @@ export async function collectGarbage(ctx: Context): Promise<void> {
   const { sql } = ctx
   forgetFormer(sql, ctx.now())
   condemnOrphans(ctx)
+  await abortAbandoned(ctx)
   mendDates(sql, ctx.now(), graceMs(freshnessOf(sql)))
   while (mayCollect(ctx)) if (!(await collectBatch(ctx)) || waitingCount(sql) > 0) return
 }

@@ -27,6 +27,7 @@ import {
   type YankRequest,
 } from './rpc.ts'
 import type { AdoptRequest, MetadataAnswer, OriginRequest, PushAnswer, PushRequest } from './rpc-adopt.ts'
+import type { LargeAnswer, LargeRequest } from './rpc-large.ts'
 import type {
   AddPublisherAnswer,
   AddPublisherRequest,
@@ -118,6 +119,14 @@ export class Public extends WorkerEntrypoint<Env> {
 export class Member extends WorkerEntrypoint<Env> {
   async begin(request: BeginRequest): Promise<BeginAnswer> {
     return ask<BeginAnswer>(this.env, request.repository, (stub) => stub.begin(request))
+  }
+
+  async largeUpload(request: LargeRequest): Promise<LargeAnswer> {
+    return ask<LargeAnswer>(this.env, request.repository, (stub) => stub.largeUpload(request))
+  }
+
+  async abandonLarge(request: BeginRequest): Promise<Done> {
+    return ask<Done>(this.env, request.repository, (stub) => stub.abandonLarge(request))
   }
 
   async stage(request: StageRequest): Promise<StageAnswer> {

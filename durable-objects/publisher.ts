@@ -12,6 +12,7 @@ import { type Env, readSettings, type Settings } from './env.ts'
 import { nextAlarm } from './freshness.ts'
 import { initialise } from './initialise.ts'
 import { IssuerKeys } from './issuer-keys.ts'
+import { abandonLarge, largeUpload } from './large-uploads.ts'
 import { clearFact, getFact, setFact } from './ledger/facts.ts'
 import { findFile } from './ledger/files.ts'
 import { isRetainedPage } from './ledger/garbage.ts'
@@ -52,6 +53,7 @@ import {
   type YankRequest,
 } from './rpc.ts'
 import type { AdoptRequest, MetadataAnswer, OriginRequest, PushAnswer, PushRequest } from './rpc-adopt.ts'
+import type { LargeAnswer, LargeRequest } from './rpc-large.ts'
 import type {
   AddPublisherAnswer,
   AddPublisherRequest,
@@ -169,6 +171,20 @@ export class Publisher extends DurableObject<Env> {
 
   begin(request: BeginRequest): BeginAnswer {
     return this.#unready() ?? begin(this.#ctx(), request)
+  }
+
+  /** One step of an upload in parts. */
+  largeUpload(request: LargeRequest): LargeAnswer {
+    const unready = this.#unready()
+    if (unready) return unready
+    const answer = largeUpload(this.#ctx(), request)
+    // What is given up in a day must be seen then.
+    this.#arm()
+    return answer
+  }
+
+  abandonLarge(request: BeginRequest): Done {
+    return this.#unready() ?? abandonLarge(this.#ctx(), request)
   }
 
   /** Durable when this returns; visible too unless it says otherwise. */

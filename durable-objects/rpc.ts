@@ -36,10 +36,14 @@ export interface BeginRequest {
   filename: string
   /** Declared digest, 64 lower-case hex digits. */
   sha256: string
+  /** Bytes, where they are known before the file has come. */
+  size?: number
   /** What another index said of the file; taken from a token with the scope `admin` alone. */
   imported?: { /** Unix milliseconds. */ uploaded?: number /** Empty: without a reason. */; yanked?: string }
   /** False: the answer does not wait for the publication. */
   wait?: boolean
+  /** True: only asks whether it would be taken; no key is given out, `n` is 0. */
+  peek?: boolean
 }
 
 export type BeginAnswer =

@@ -12,6 +12,7 @@ import { readOperations } from './api-read.ts'
 import { addRecovery } from './api-recovery.ts'
 import { addTokens } from './api-tokens.ts'
 import { addUpkeep, freshnessFrom } from './api-upkeep.ts'
+import { uploadOperations } from './api-uploads.ts'
 import type { Env } from './env.ts'
 import { openApiOf } from './openapi.ts'
 import { addOperations } from './operations.ts'
@@ -53,6 +54,7 @@ export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
     ...projectOperations(reader.repository),
     ...quotaOperations(reader.repository),
     ...publisherOperations(reader.repository),
+    ...uploadOperations(reader.repository),
   ]
   addOperations(api, operations)
   const document = openApiOf(operations)

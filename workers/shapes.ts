@@ -31,6 +31,16 @@ export const text = (max: number): Shape<string> => ({
   },
 })
 
+/** A SHA-256 digest. */
+export const hex64: Shape<string> = {
+  schema: { type: 'string', pattern: '^[0-9a-f]{64}$' },
+  read(value, what) {
+    const given = asString(value, what)
+    if (/^[0-9a-f]{64}$/.test(given)) return given
+    throw new FormatError(`${what} must be 64 lower-case hex digits.`)
+  },
+}
+
 export const word = <T extends string>(...words: T[]): Shape<T> => ({
   schema: { type: 'string', enum: words },
   read(value, what) {

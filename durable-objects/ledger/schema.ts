@@ -11,6 +11,7 @@
 // - statuses holds the projects that are not active, and those that were until the next flip: `status` is what is wanted,
 //   `live` what the live page says. `deleted` is a status on its way: with the flip the project's rows go.
 // - A queue row that is withdrawn goes, with the file it stands for, as soon as it is in no publication (withdraw.ts).
+// - multiparts holds uploads in parts that are open (their blob is begun), and those that were until the collector saw them.
 // - A blob is begun, stored, referenced, condemned or gone; (sha256, n) is never given out twice.
 // - Rows of files, statuses, pages, retired pages, tokens, publishers and offline carry a MAC under a key that is in no
 //   table (mac.ts); one that does not hold is as good as absent.
@@ -19,7 +20,7 @@
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
-const VERSION = 8
+const VERSION = 9
 
 const TABLES = `
 CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -83,6 +84,11 @@ CREATE TABLE blobs (
   PRIMARY KEY (sha256, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX blobs_begun ON blobs (created) WHERE state = 'begun';
+
+CREATE TABLE multiparts (
+  sha256 TEXT NOT NULL, n INTEGER NOT NULL, project TEXT NOT NULL, filename TEXT NOT NULL,
+  size INTEGER NOT NULL, upload_id TEXT, parts TEXT NOT NULL, PRIMARY KEY (sha256, n)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE queue (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, filename TEXT NOT NULL, publication INTEGER,
