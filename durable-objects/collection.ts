@@ -67,6 +67,8 @@ async function collectBatch(ctx: Context): Promise<boolean> {
   const keys = due.filter(({ key, kind }) => isDeletable(ctx, key, kind)).map(({ key }) => key)
   try {
     if (keys.length > 0) await retrying(ctx, () => ctx.bucket.delete(keys))
+    const blobs = keys.filter((key) => blobOf(key) !== undefined)
+    if (ctx.copy && blobs.length > 0) await retrying(ctx, () => ctx.copy!.delete(blobs))
   } catch (error) {
     setFact(sql, 'collectRetryAt', ctx.now() + RETRY_MS)
     const message = error instanceof Error ? error.message : String(error)

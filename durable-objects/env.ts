@@ -3,6 +3,8 @@ import type { Publisher } from './publisher.ts'
 
 export interface Env {
   BUCKET: R2Bucket
+  /** A second bucket that gets a copy of every live file; absent: none. */
+  COPY?: R2Bucket
   PUBLISHER: DurableObjectNamespace<Publisher>
   /** ≥ 32 random bytes in base64url; wraps the online keys. Cannot be read back: losing it loses the keys. */
   WRAPPING_SECRET: string

@@ -1,5 +1,6 @@
 // When things are due. Versions order events; clocks only set dates: a clock that went back never stops signing, and
 // whatever expires later than now + 2 × its life was dated by a clock that ran ahead and is signed again at once.
+import { nextCopy } from './copy.ts'
 import { getFact, setFact } from './ledger/facts.ts'
 import { oldestGarbage } from './ledger/garbage.ts'
 import { nextNotice } from './ledger/notices.ts'
@@ -149,6 +150,8 @@ export function nextAlarm(sql: Sql, now: number): number | null {
   const unpublished = nextUnpublished(sql)
   if (unpublished !== undefined) times.push(Math.max(unpublished, now + RECOVERY_DELAY_MS))
   if (getFact(sql, 'listDirty') === 1) times.push((getFact(sql, 'listedAt') ?? 0) + LIST_LAG_MS)
+  const copy = nextCopy(sql, now + RECOVERY_DELAY_MS)
+  if (copy !== undefined) times.push(copy)
   const garbage = oldestGarbage(sql)
   if (garbage !== undefined) times.push(Math.max(garbage, getFact(sql, 'collectRetryAt') ?? 0))
   const orphan = one<{ at: number | null }>(sql, "SELECT min(created) AS at FROM blobs WHERE state = 'begun'")?.at

@@ -7,6 +7,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { pageKey } from '../tuf/layout.ts'
 import { type Accepted, acceptedBefore, begin, stage } from './accept.ts'
 import { adopt, push, setOrigin, type Taken } from './adopt.ts'
+import { copyFiles } from './copy.ts'
 import { Custody } from './custody.ts'
 import { type Env, readSettings, type Settings } from './env.ts'
 import { nextAlarm } from './freshness.ts'
@@ -95,6 +96,7 @@ export class Publisher extends DurableObject<Env> {
   readonly #waiters = new Waiters()
   readonly #issuerKeys = new IssuerKeys()
   #telling = false
+  #copying = false
   /** Replaced by tests only. */
   clock: () => number = Date.now
 
@@ -448,6 +450,7 @@ export class Publisher extends DurableObject<Env> {
       sql,
       storage: this.ctx.storage,
       bucket: this.env.BUCKET,
+      ...(this.env.COPY ? { copy: this.env.COPY } : {}),
       custody: new Custody(sql, this.#settings.wrappingSecret),
       place: { repository: getFact(sql, 'repository')!, epoch: getFact(sql, 'epoch')! },
       flipIntervalMs: this.#settings.flipIntervalMs,
@@ -520,6 +523,21 @@ export class Publisher extends DurableObject<Env> {
       await this.#pass()
   }
 
+  /** Copies what became live, beside everything else. */
+  #copy(): void {
+    if (this.#copying) return
+    this.#copying = true
+    const copy = async () => {
+      try {
+        await copyFiles(this.#ctx())
+      } finally {
+        this.#copying = false
+        this.#arm()
+      }
+    }
+    this.ctx.waitUntil(copy())
+  }
+
   /** Tells the webhook what is new, beside everything else: a receiver that hangs keeps nothing waiting. */
   #tell(): void {
     if (getFact(this.ctx.storage.sql, 'webhook') === undefined || this.#telling) return
@@ -579,6 +597,7 @@ export class Publisher extends DurableObject<Env> {
       console.error(JSON.stringify({ event: error instanceof Halt ? 'halted' : 'pass-failed', message }))
       this.forget()
     }
+    this.#copy()
     this.#tell()
     this.#arm()
   }

@@ -3,9 +3,10 @@
 // on, so a rebuild may be interrupted and repeated.
 //
 // Invariant: what is absent is put if absent; what differs under an immutable name of ours is replaced on the etag found.
-// Files are not in the ledger and cannot be put back: each one that is missing is named.
+// Files are not in the ledger: one that is missing comes from the second bucket, if there is one, or is named.
 import { sha256Hex } from '../tuf/digest.ts'
 import { blobKey, blobMetadataKey, metadataKey, pageKey, timestampKey } from '../tuf/layout.ts'
+import { restoreObject } from './copy.ts'
 import { setFact } from './ledger/facts.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { objectBytes } from './ledger/publications.ts'
@@ -176,10 +177,14 @@ async function checkFiles(ctx: Context, after: string, limit: number, report: Re
       const key = blobKey(ctx.place, sha256, n)
       const head = await retrying(ctx, () => ctx.bucket.head(key))
       const why = `${name} of ${file.project}, sha256 ${sha256}: put a copy of it back under this key`
-      if (head?.size !== size) report.missing.push({ key, why })
+      if (head?.size !== size)
+        if (await restoreObject(ctx, key, sha256)) report.restored.push(key)
+        else report.missing.push({ key, why })
       if (meta === null) continue
       const metadata = blobMetadataKey(ctx.place, sha256, n)
-      if (!(await retrying(ctx, () => ctx.bucket.head(metadata))))
+      if (await retrying(ctx, () => ctx.bucket.head(metadata))) continue
+      if (await restoreObject(ctx, metadata, meta)) report.restored.push(metadata)
+      else
         report.missing.push({
           key: metadata,
           why: `the METADATA of ${name}, sha256 ${meta}: put it back under this key`,

@@ -136,6 +136,8 @@ export interface Status {
   /** Accepted files that could not be published; the journal says why. */
   quarantined: number
   live?: { timestamp: number; snapshot: number; expires: string; publication: number }
+  /** Live files that the second bucket lacks so far; absent where none is bound. */
+  uncopied?: number
   /** Reading takes a token. */
   private: boolean
   /** The online bins stand here as one, `bin`: the one that expires first. */

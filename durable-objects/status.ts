@@ -1,5 +1,6 @@
 // What the publisher says about itself to anybody who asks. State: none; computed from the ledger in a few queries.
 import { formatDate } from '../tuf/dates.ts'
+import { uncopiedCount } from './copy.ts'
 import { freshnessOf } from './freshness.ts'
 import { getFact } from './ledger/facts.ts'
 import { waitingCount } from './ledger/queue.ts'
@@ -48,6 +49,7 @@ export function statusOf(sql: Sql, now: number): Status {
     })),
     ...(getFact(sql, 'freshness') === undefined ? {} : { freshness: freshnessInForce(sql) }),
     warnings: warningsOf(sql, now),
+    ...(getFact(sql, 'copying') === 1 ? { uncopied: uncopiedCount(sql) } : {}),
     ...(lastError === undefined ? {} : { lastError }),
   }
 }

@@ -35,6 +35,10 @@ interface FactTypes {
   lastError: string
   /** Unix milliseconds before which a delete that failed is not tried again. */
   collectRetryAt: number
+  /** 1 while a second bucket is bound and every live file is in it or in `uncopied`. */
+  copying: number
+  /** Unix milliseconds before which a copy that failed is not tried again. */
+  copyRetryAt: number
   /** JSON: where notices go, and the sealed secret they are signed with. */
   webhook: string
   /** Newest row of the journal that was looked at for notices. */

@@ -17,6 +17,7 @@
 //   table (mac.ts); one that does not hold is as good as absent.
 // - unpublished names the rows of offline that no live publication holds yet. (Of an index made here: none, its ceremony's
 //   files are in its first publication.)
+// - uncopied names live files that the second bucket may lack; empty where none is bound.
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
@@ -83,6 +84,7 @@ CREATE TABLE blobs (
   sha256 TEXT NOT NULL, n INTEGER NOT NULL, state TEXT NOT NULL, created INTEGER NOT NULL,
   PRIMARY KEY (sha256, n)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE uncopied (sha256 TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (sha256, n)) STRICT, WITHOUT ROWID;
 CREATE INDEX blobs_begun ON blobs (created) WHERE state = 'begun';
 
 CREATE TABLE multiparts (

@@ -7,6 +7,8 @@ export interface Context {
   sql: Sql
   storage: DurableObjectStorage
   bucket: R2Bucket
+  /** The second bucket, if the deployment has one. */
+  copy?: R2Bucket
   custody: Custody
   place: Place
   flipIntervalMs: number

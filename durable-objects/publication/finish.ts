@@ -3,6 +3,7 @@
 import { shardOf } from '../../tuf/bins.ts'
 import { metadataKey, pageKey } from '../../tuf/layout.ts'
 import { condemnBlob, hastenBlob } from '../collection.ts'
+import { toBeCopied } from '../copy.ts'
 import { freshnessOf, graceMs } from '../freshness.ts'
 import { clearFact, getFact, setFact } from '../ledger/facts.ts'
 import { findFile, removedBy, setFileState } from '../ledger/files.ts'
@@ -84,7 +85,10 @@ export function finishFlip(ctx: Context, row: TimestampRow, etag: string): numbe
     for (const { project, seq } of changes) reached.set(project, Math.max(seq, reached.get(project) ?? 0))
     for (const { project, filename } of changes) {
       const file = findFile(sql, project, filename)
-      if (file?.state === 'staged') setFileState(sql, project, filename, 'live')
+      if (file?.state === 'staged') {
+        setFileState(sql, project, filename, 'live')
+        toBeCopied(ctx, file.sha256, file.n)
+      }
       // Deleted after this publication was planned: it names the file, the next one will not.
       if (file?.state === 'dropping' && file.removal! > reached.get(project)!)
         setFileState(sql, project, filename, 'deleting', file.reason ?? undefined)
