@@ -165,7 +165,12 @@ export function setAudience(ctx: Context, { token, audience }: AudienceRequest):
   })
 }
 
-/** A refusal writes nothing, so a JWT that came too early for its publisher is still good. */
+/**
+ * A refusal writes nothing, so a JWT that came too early for its publisher is still good.
+ *
+ * Costs no bucket call. A row read for each publisher of the repository, and four written: token, JWT, journal, and one
+ * for each publisher that matches; two fetches an issuer and hour.
+ */
 export async function exchange(ctx: Context, keys: IssuerKeys, jwt: string): Promise<ExchangeAnswer> {
   try {
     const identity = readIdentity(jwt)
