@@ -15,11 +15,11 @@ import { getFact, setFact } from './ledger/facts.ts'
 import { appendJournal } from './ledger/journal.ts'
 import {
   bindPublisher,
-  burnToken,
   deletePublisher,
   findPublisher,
   forgetEnded,
   insertPublisher,
+  isGiven,
   isSpent,
   isTokenOf,
   knowsIssuer,
@@ -29,6 +29,7 @@ import {
   publishersAfter,
   publishersOf,
   spend,
+  tokensOf,
 } from './ledger/publishers.ts'
 import { one } from './ledger/sql.ts'
 import { permitted } from './operator.ts'
@@ -48,7 +49,7 @@ import {
   type Source,
 } from './rpc-oidc.ts'
 import { adminOf } from './token-register.ts'
-import { bearerOf, mayTouch, mintToken } from './tokens.ts'
+import { bearerOf, endToken, findToken, mayTouch, mintToken } from './tokens.ts'
 
 /** The shortest that PEP 807 allows, and what PyPI gives. */
 const TOKEN_MS = 900_000
@@ -136,7 +137,7 @@ export function removePublisher(ctx: Context, { token, id }: RemovePublisherRequ
     const row = findPublisher(sql, custody.macKey(), id)
     if (!row || !(bearer.projects?.includes(row.project) ?? true))
       return refused('missing', 404, 'There is no trusted publisher of that id: GET /api/publishers lists them.')
-    deletePublisher(sql, id)
+    endPublisher(ctx, id)
     appendJournal(sql, ctx.now(), { event: 'publisher-removed', publisher: id, project: row.project, token: bearer.id })
     return { ok: true }
   })
@@ -238,10 +239,20 @@ export function burn(ctx: Context, token: string): Done {
   const { sql, custody } = ctx
   return ctx.storage.transactionSync(() => {
     const bearer = bearerOf(sql, custody.macKey(), token, ctx.now())
-    if (!('ok' in bearer) && burnToken(sql, bearer.id))
-      appendJournal(sql, ctx.now(), { event: 'burned', token: bearer.id })
+    if ('ok' in bearer || !isGiven(sql, bearer.id)) return { ok: true }
+    endToken(sql, custody.macKey(), bearer.id, ctx.now())
+    appendJournal(sql, ctx.now(), { event: 'revoked', token: bearer.id, by: bearer.id })
     return { ok: true }
   })
+}
+
+/** Removes a trusted publisher, and ends the tokens it was given. To be called in a transaction. */
+export function endPublisher({ sql, custody, now }: Context, id: string): void {
+  for (const token of tokensOf(sql, id, now())) {
+    const found = findToken(sql, custody.macKey(), token)
+    if (found && found.revoked === undefined) endToken(sql, custody.macKey(), token, now())
+  }
+  deletePublisher(sql, id)
 }
 
 /**
@@ -254,7 +265,7 @@ export function projectCreated(ctx: Context, project: string, token: string): vo
   for (const row of pendingOf(sql, custody.macKey(), project)) {
     const bound = isTokenOf(sql, token, row.id)
     if (bound) bindPublisher(sql, custody.macKey(), row)
-    else deletePublisher(sql, row.id)
+    else endPublisher(ctx, row.id)
     const event = bound ? 'publisher-bound' : 'publisher-void'
     appendJournal(sql, ctx.now(), { event, publisher: row.id, project, token })
   }

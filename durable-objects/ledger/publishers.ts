@@ -61,9 +61,8 @@ export function bindPublisher(sql: Sql, key: Uint8Array, row: PublisherRow): voi
   run(sql, 'UPDATE publishers SET pending = 0, mac = ? WHERE id = ?', bound, row.id)
 }
 
+/** The tokens it was given are the caller's to end. */
 export function deletePublisher(sql: Sql, id: string): void {
-  run(sql, 'DELETE FROM tokens WHERE id IN (SELECT token FROM publisher_tokens WHERE publisher = ?)', id)
-  run(sql, 'DELETE FROM publisher_tokens WHERE publisher = ?', id)
   run(sql, 'DELETE FROM publishers WHERE id = ?', id)
 }
 
@@ -113,12 +112,18 @@ export function noteToken(sql: Sql, token: string, publisher: string, expires: n
 export const isTokenOf = (sql: Sql, token: string, publisher: string): boolean =>
   one(sql, 'SELECT 1 AS x FROM publisher_tokens WHERE token = ? AND publisher = ?', token, publisher) !== undefined
 
-/** True if it was a token of a trusted publisher; it is none any more. */
-export function burnToken(sql: Sql, token: string): boolean {
-  if (run(sql, 'DELETE FROM publisher_tokens WHERE token = ?', token) === 0) return false
-  run(sql, 'DELETE FROM tokens WHERE id = ?', token)
-  return true
-}
+/** Ids of the tokens that a publisher was given and that have not expired. */
+export const tokensOf = (sql: Sql, publisher: string, now: number): string[] =>
+  all<{ token: string }>(
+    sql,
+    'SELECT token FROM publisher_tokens WHERE publisher = ? AND expires > ?',
+    publisher,
+    now,
+  ).map(({ token }) => token)
+
+/** Whether some trusted publisher was given it. */
+export const isGiven = (sql: Sql, token: string): boolean =>
+  one(sql, 'SELECT 1 AS x FROM publisher_tokens WHERE token = ? LIMIT 1', token) !== undefined
 
 /** Forgets some of what its date has ended. */
 export function forgetEnded(sql: Sql, now: number): void {
@@ -133,5 +138,8 @@ export function forgetEnded(sql: Sql, now: number): void {
     `SELECT DISTINCT token FROM publisher_tokens WHERE expires <= ? LIMIT ${FORGET}`,
     now - KEPT_MS,
   )
-  for (const { token } of ended) burnToken(sql, token)
+  for (const { token } of ended) {
+    run(sql, 'DELETE FROM publisher_tokens WHERE token = ?', token)
+    run(sql, 'DELETE FROM tokens WHERE id = ?', token)
+  }
 }

@@ -12,12 +12,12 @@ import { appendJournal } from '../ledger/journal.ts'
 import { olderVersions, removeUnpublished } from '../ledger/offline.ts'
 import { dropPage, findPage, pageMacHolds, setLivePage } from '../ledger/pages.ts'
 import { dropObject, endPublication, findPublication, objectsOf } from '../ledger/publications.ts'
-import { deletePublisher } from '../ledger/publishers.ts'
 import { changesOf, dropChanges, returnChanges } from '../ledger/queue.ts'
 import { liveRole, setLiveRole } from '../ledger/roles.ts'
 import { all, one, run } from '../ledger/sql.ts'
 import { dropStatus, findStatus, putStatus } from '../ledger/statuses.ts'
 import { pruneTimestamps, type TimestampRow } from '../ledger/timestamps.ts'
+import { endPublisher } from '../publishers.ts'
 import type { Context } from './context.ts'
 import { pagePath } from './plan.ts'
 
@@ -135,7 +135,7 @@ function settleRemovals(ctx: Context, project: string, seq: number, notBefore: n
   }
   // Whoever has the name next has not trusted them.
   for (const { id } of all<{ id: string }>(sql, 'SELECT id FROM publishers WHERE project = ?', project))
-    deletePublisher(sql, id)
+    endPublisher(ctx, id)
   run(sql, 'DELETE FROM projects WHERE name = ?', project)
 }
 

@@ -177,6 +177,12 @@ test('a token is burned by whoever holds it, and no other one is', async () => {
   expect(await burn(JSON.stringify({ token }))).toBe(202)
   expect(await burn(JSON.stringify({ token }))).toBe(202)
   expect(await upload(token, 'sample', '6.0')).toBe(401)
+  // Still to be seen, and to be revoked with what it staged, until it is forgotten.
+  const listed = await (await api('GET', '/api/tokens?ended=true')).json<{
+    tokens: { by: string; revoked?: number }[]
+  }>()
+  const given = listed.tokens.filter(({ by }) => by.startsWith('publisher '))
+  expect(given.filter(({ revoked }) => revoked !== undefined).length).toBeGreaterThan(0)
 })
 
 test('the audience may be another one, and the old one is then no good', async () => {
