@@ -43,6 +43,7 @@ import type {
   QuotaAnswer,
   QuotaQuestion,
   QuotaRequest,
+  RecentAnswer,
   RemoveAnswer,
   RemoveRequest,
   StatusRequest,
@@ -108,6 +109,11 @@ export class Public extends WorkerEntrypoint<Env> {
 
   async status(repository: string): Promise<Status | Refused> {
     return ask<Status>(this.env, repository, (stub) => stub.status())
+  }
+
+  /** The newest releases and projects of what is live. */
+  async recent(repository: string): Promise<RecentAnswer> {
+    return ask<RecentAnswer>(this.env, repository, (stub) => stub.recent())
   }
 
   /** What the JWT of a trusted publisher must be made for. */

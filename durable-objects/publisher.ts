@@ -31,6 +31,7 @@ import { addPublisher, audienceOf, burn, exchange, listPublishers, removePublish
 import { quotaOf, setQuota } from './quotas.ts'
 import { changeReading, mayRead, readingHolds } from './reading.ts'
 import { notLive, rebuildBatch } from './rebuild.ts'
+import { recent } from './recent.ts'
 import { confirmOf, forgetHalt, resumeFromPublic } from './resume.ts'
 import {
   type BeginAnswer,
@@ -70,6 +71,7 @@ import type {
   QuotaAnswer,
   QuotaQuestion,
   QuotaRequest,
+  RecentAnswer,
   RemoveAnswer,
   RemoveRequest,
   StatusRequest,
@@ -340,6 +342,11 @@ export class Publisher extends DurableObject<Env> {
 
   status(): Status {
     return statusOf(this.ctx.storage.sql, this.clock())
+  }
+
+  /** The newest releases and projects; answers while the publisher has halted. */
+  recent(): RecentAnswer {
+    return this.#uninitialised() ?? recent(this.#ctx())
   }
 
   /** Other times; what they call for is signed before this answers, if the bucket takes it. */

@@ -51,3 +51,19 @@ export interface QuotaRequest extends QuotaQuestion {
 }
 
 export type QuotaAnswer = { ok: true; quota: QuotaRequest['quota']; held: { files: number; bytes: number } } | Refused
+
+export interface RecentRelease {
+  project: string
+  version: string
+  /** Of its first file, Unix milliseconds. */
+  uploaded: number
+}
+
+export interface RecentProject {
+  project: string
+  /** Unix milliseconds. */
+  created: number
+}
+
+/** Newest first, of what is live. */
+export type RecentAnswer = { ok: true; releases: RecentRelease[]; projects: RecentProject[] } | Refused

@@ -6,6 +6,7 @@ import { type Context, Hono, type Next } from 'hono'
 import { createApi } from './api.ts'
 import type { Env } from './env.ts'
 import { answerTo, NotFound, NotInitialised, Problem } from './errors.ts'
+import { Feeds } from './feeds.ts'
 import { answerFile } from './files.ts'
 import { HealthCheck } from './health.ts'
 import { answerHome } from './home.ts'
@@ -30,6 +31,7 @@ const OWN_RULES = /^\/(?:api|api\/.*|legacy\/?|_\/oidc\/.*|\.well-known\/pytp|me
 export function createFace(repository: string): Hono<Face> {
   const reader = new Reader(repository)
   const health = new HealthCheck(reader)
+  const feeds = new Feeds(reader)
   const face = new Hono<Face>({ getPath: rawPath })
   face.onError((error) => answerTo(error))
   face.notFound(() => answerTo(new NotFound()))
@@ -61,6 +63,7 @@ export function createFace(repository: string): Hono<Face> {
   for (const plus of ['+', '%2B', '%2b']) reads(`/legacy/${plus}simple/*`, simple(`/legacy/${plus}simple/`))
   reads('/files/*', (c) => answerFile(c.env, reader, c.req.raw, c.req.path))
   reads('/pypi/*', (c) => answerPypiJson(c.env, reader, c.req.raw, c.req.path))
+  reads('/rss/*', (c) => feeds.answer(c.env, c.req.raw, c.req.path))
   reads('/tuf/*', (c) => answerTuf(c.env, reader, c.req.raw, c.req.path))
   return face
 }

@@ -157,12 +157,19 @@ CREATE TABLE journal (
 ) STRICT;
 `
 
+/** What feeds are read by, newest first. An index changes no row, so ledgers of the same schema may lack them until now. */
+const FEED_INDEXES = `
+CREATE INDEX IF NOT EXISTS files_by_upload ON files (uploaded) WHERE state = 'live';
+CREATE INDEX IF NOT EXISTS projects_by_creation ON projects (created);
+`
+
 /** Makes the tables on first use. Bounded work, no I/O beyond the object's own database, so the constructor may call it. */
 export function createTables(sql: Sql): void {
   const known = sql.exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'facts'").toArray()
   if (known.length === 0) {
     sql.exec(TABLES)
     sql.exec('INSERT INTO facts (name, value) VALUES (?, ?)', 'schema', VERSION)
+    sql.exec(FEED_INDEXES)
     return
   }
   const [row] = sql.exec<{ value: number }>("SELECT value FROM facts WHERE name = 'schema'").toArray()
@@ -174,4 +181,5 @@ export function createTables(sql: Sql): void {
     )
   if (version > VERSION)
     throw new Error(`The ledger has schema ${version}, this release knows ${VERSION}: deploy the newer release again.`)
+  sql.exec(FEED_INDEXES)
 }

@@ -28,7 +28,9 @@ export interface Face {
 
 export interface FaceOptions {
   /** What the publisher's door answers instead of the real one. */
-  publicDoor?: Partial<Record<'trust' | 'refresh' | 'retainsPage' | 'status', (...args: unknown[]) => unknown>>
+  publicDoor?: Partial<
+    Record<'trust' | 'refresh' | 'retainsPage' | 'status' | 'recent', (...args: unknown[]) => unknown>
+  >
   bucket?: R2Bucket
 }
 
@@ -48,6 +50,7 @@ export function newFace(repository: string, { publicDoor = {}, bucket = bindings
   const door = {
     trust: (name: string) => (publicDoor.trust ?? ((n) => doors.Public.trust(n as string)))(name),
     status: (name: string) => (publicDoor.status ?? ((n) => doors.Public.status(n as string)))(name),
+    recent: (name: string) => (publicDoor.recent ?? ((n) => doors.Public.recent(n as string)))(name),
     retainsPage: (name: string, path: string, sha256: string) =>
       publicDoor.retainsPage
         ? publicDoor.retainsPage(name, path, sha256)

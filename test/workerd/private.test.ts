@@ -82,6 +82,8 @@ beforeAll(async () => {
     ['/api/projects/nothing', 404],
     ['/pypi/alpha/json', 200],
     ['/pypi/nothing/json', 404],
+    ['/rss/updates.xml', 200],
+    ['/rss/packages.xml', 200],
     ['/nothing/here', 404],
     ['/cdn-cgi/explorer/', 404],
   ] as const)
