@@ -338,7 +338,7 @@ export class Publisher extends DurableObject<Env> {
 
   /** The newest releases and projects; answers while the publisher has halted. */
   recent(): RecentAnswer {
-    return this.#uninitialised() ?? recent(this.#ctx())
+    return this.#flight.uninitialised() ?? recent(this.#flight.ctx())
   }
 
   /** Other times; what they call for is signed before this answers, if the bucket takes it. */
