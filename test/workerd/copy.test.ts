@@ -53,7 +53,7 @@ describe('a second bucket', () => {
     await bindings.BUCKET.delete(objects.map(({ key }) => key))
     const rebuilt = await repository.member.rebuild({ repository: name, limit: 250 }, BOOTSTRAP)
     let cursor = rebuilt.ok ? rebuilt.cursor : undefined
-    const missing = rebuilt.ok ? [...rebuilt.missing] : ['refused']
+    const missing: unknown[] = rebuilt.ok ? [...rebuilt.missing] : ['refused']
     while (cursor !== undefined) {
       const more = await repository.member.rebuild({ repository: name, limit: 250, cursor }, BOOTSTRAP)
       if (!more.ok) throw new Error(more.message)

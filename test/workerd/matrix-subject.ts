@@ -43,7 +43,7 @@ export class Subject {
   static async create(freshness: Freshness): Promise<Subject> {
     const subject = new Subject(freshness)
     subjects.set(subject.name, subject)
-    const online = await subject.stub.createKeys(subject.name)
+    const online = await subject.stub.createKeys(subject.name, false)
     if (!online.ok) throw new Error(online.message)
     const offline = {
       root: [await makeOfflineKey()],
