@@ -10,6 +10,10 @@ export { Member, Public, Publisher }
 export default {
   fetch(request: Request, env: PublisherEnv, ctx: ExecutionContext) {
     const doors = (ctx as unknown as { exports: { Public: unknown; Member: unknown } }).exports
-    return face.fetch!(request as never, { BUCKET: env.BUCKET, PUBLIC: doors.Public, MEMBER: doors.Member } as never, ctx)
+    return face.fetch!(
+      request as never,
+      { BUCKET: env.BUCKET, PUBLIC: doors.Public, MEMBER: doors.Member } as never,
+      ctx,
+    )
   },
 }
