@@ -1,4 +1,4 @@
-// Repositories that are signed elsewhere: what people hand over passes the gate (tuf/gate.ts) as a whole or not at all,
+// What people sign, for a repository that is signed elsewhere and for the root, targets and bins of an index: what they hand over passes the gate (tuf/gate.ts) as a whole or not at all,
 // is kept byte for byte, and goes out in the next publication under a snapshot of ours. State: the ledger's tables
 // `offline` (every file that passed), `roles` (the newest of each) and `unpublished` (what no live publication holds yet).
 //
@@ -8,11 +8,13 @@
 import { formatDate } from '../tuf/dates.ts'
 import { type Admitted, admit, GateError, type Held, type SignedFile } from '../tuf/gate.ts'
 import { metadataKey, timestampKey } from '../tuf/layout.ts'
-import { parseRoot, type Root } from '../tuf/root.ts'
+import { isTopLevelRole, parseRoot, type Root } from '../tuf/root.ts'
+import { parseTargets } from '../tuf/targets.ts'
+import { checkDelegations } from './initialise.ts'
 import { getFact, setFact } from './ledger/facts.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { addUnpublished, insertOffline, newestOfEach, newestOffline, offlineFile } from './ledger/offline.ts'
-import { burnVersion, setLiveRole } from './ledger/roles.ts'
+import { burnVersion, liveRoles, setLiveRole } from './ledger/roles.ts'
 import { permitted } from './operator.ts'
 import { freshnessFrom, NO_FRESHNESS } from './profiles.ts'
 import { retrying } from './publication/apply.ts'
@@ -63,8 +65,6 @@ export async function adopt(ctx: Context, request: AdoptRequest, arm: () => void
 /** Any later batch. A token for `metadata:ROLE` hands over this role alone. */
 export async function push(ctx: Context, { token, files }: PushRequest, arm: () => void): Promise<Taken | Refused> {
   const { sql } = ctx
-  if (getFact(sql, 'kind') !== 'adopted')
-    return refused('invalid', 400, 'This repository is an index of its own: its metadata is made here.')
   const allowed = mayHandOver(ctx, token, files)
   if ('ok' in allowed) return allowed
   const root = newestOffline(sql, ctx.custody.macKey(), 'root')
@@ -74,6 +74,8 @@ export async function push(ctx: Context, { token, files }: PushRequest, arm: () 
   if (older) return older
   const admitted = await passGate(ctx, files, held)
   if ('ok' in admitted) return admitted
+  const wrong = getFact(sql, 'kind') === 'adopted' ? undefined : await complaintOfIndex(ctx, admitted, held)
+  if (wrong !== undefined) return refused('invalid', 400, `index: ${wrong}`)
   return ctx.storage.transactionSync(() => {
     // The token may have been revoked while signatures were checked.
     const bearer = mayHandOver(ctx, token, files)
@@ -135,12 +137,36 @@ function heldOf(ctx: Context, root: Held['root']): Held {
   const load = async (role: string): Promise<Uint8Array> => {
     const version = roles.get(role)?.version
     const row = version === undefined ? undefined : offlineFile(sql, macKey, role, version)
+    if (!row && getFact(sql, 'kind') !== 'adopted' && role !== 'targets' && role !== 'bins')
+      throw new GateError('online-keys', `"${role}" is signed here: its delegation must name the same keys as before.`)
     if (!row) throw new Halt(`The file of "${role}" in the ledger was changed by somebody else. Restore the ledger.`)
     return row.bytes
   }
   const roles = new Map(newestOfEach(sql, macKey).map(({ role, ...row }) => [role, row]))
   roles.delete('root')
+  // Of an index the bins are signed here; that they are delegated to as before is `complaintOfIndex`'s to see.
+  if (getFact(sql, 'kind') !== 'adopted')
+    for (const { name, version, sha256 } of liveRoles(sql))
+      if (!isTopLevelRole(name) && !roles.has(name)) roles.set(name, { version, sha256, delegates: false })
   return { root, roles, load }
+}
+
+/** What people may change of an index made here: dates, their own keys, teams; never who signs the bins and the list. */
+async function complaintOfIndex(ctx: Context, { roots, roles }: Admitted, held: Held): Promise<string | undefined> {
+  const stranger = roles.find(({ role }) => role !== 'targets' && role !== 'bins')
+  if (stranger) return `people sign root, targets and bins, not "${stranger.role}".`
+  const signed = async (name: string) =>
+    (roles.find(({ role }) => role === name)?.envelope ?? parseTargets(await held.load(name))).signed
+  try {
+    checkDelegations(ctx, await signed('targets'), await signed('bins'))
+  } catch (error) {
+    if (error instanceof Halt) throw error
+    return error instanceof Error ? error.message : String(error)
+  }
+  const development = getFact(ctx.sql, 'development') === 1
+  if (roots.some(({ envelope }) => (envelope.signed.raw.get('x-tuf-edge-development') === true) !== development))
+    return 'a development index stays one, and a real one does not become one.'
+  return undefined
 }
 
 /** The gate compares with the newest root alone; the older ones are compared here. */

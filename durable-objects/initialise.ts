@@ -122,19 +122,9 @@ export async function checkCeremony(
   }
   const targetsEnvelope = parseTargets(targets)
   await verifyRole(targetsEnvelope, root.roles.targets, root.keys, 'targets')
-  const delegated = (name: string) => {
-    const role = targetsEnvelope.signed.delegations?.roles?.find((candidate) => candidate.name === name)
-    if (!role) throw new Error(`targets must delegate to '${name}'.`)
-    return role
-  }
-  const index = delegated('index')
-  mustNameOurKey(ctx, index)
-  if (!index.terminating || index.paths?.join() !== [listPath('json'), listPath('html')].join())
-    throw new Error(`'index' must be terminating with exactly the paths ${listPath('json')} and ${listPath('html')}.`)
-  const binsRole = delegated('bins')
   const binsEnvelope = parseTargets(bins)
+  const binsRole = checkDelegations(ctx, targetsEnvelope.signed, binsEnvelope.signed)
   await verifyRole(binsEnvelope, binsRole, targetsEnvelope.signed.delegations!.keys, 'bins')
-  checkBins(ctx, binsEnvelope.signed)
 
   const now = ctx.now()
   for (const [name, signed] of [
@@ -155,6 +145,26 @@ export async function checkCeremony(
     bins: await file(binsEnvelope.signed, bins),
     development: root.raw.get('x-tuf-edge-development') === true,
   }
+}
+
+/**
+ * Whether targets and bins say who signs what as the index needs it: the publisher's keys for `index` and every bin.
+ *
+ * @returns how targets delegates to bins
+ * @throws Error that says what is wrong
+ */
+export function checkDelegations(ctx: Context, targets: Targets, bins: Targets): DelegatedRole {
+  const delegated = (name: string) => {
+    const role = targets.delegations?.roles?.find((candidate) => candidate.name === name)
+    if (!role) throw new Error(`targets must delegate to '${name}'.`)
+    return role
+  }
+  const index = delegated('index')
+  mustNameOurKey(ctx, index)
+  if (!index.terminating || index.paths?.join() !== [listPath('json'), listPath('html')].join())
+    throw new Error(`'index' must be terminating with exactly the paths ${listPath('json')} and ${listPath('html')}.`)
+  checkBins(ctx, bins)
+  return delegated('bins')
 }
 
 function checkBins(ctx: Context, bins: Targets): void {

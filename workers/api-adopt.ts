@@ -42,6 +42,23 @@ export function addAdoption(api: Hono<{ Bindings: Env }>, repository: string): v
     return pushed(await c.env.MEMBER.adopt(request, secret))
   })
 
+  addHandingOver(api, repository)
+
+  /** Where target files come from that the bucket lacks. */
+  api.put('/api/origin', async (c) => {
+    const token = credentialOf(c.req.raw)
+    const body = await readBody(c.req.raw, BODY_BYTES_MAX, ['url'])
+    const origin = asString(body.get('url'), 'url')
+    return answer<Given<Done>>(await c.env.MEMBER.setOrigin({ repository, token, origin }))
+  })
+
+  api.delete('/api/origin', async (c) =>
+    answer<Given<Done>>(await c.env.MEMBER.setOrigin({ repository, token: credentialOf(c.req.raw), origin: null })),
+  )
+}
+
+/** New versions of what people sign: of an index its root, targets and bins. */
+export function addHandingOver(api: Hono<{ Bindings: Env }>, repository: string): void {
   /** New files, all or none. Takes a token that may hand over each of their roles. */
   api.put('/api/metadata', async (c) => {
     const token = credentialOf(c.req.raw)
@@ -56,18 +73,6 @@ export function addAdoption(api: Hono<{ Bindings: Env }>, repository: string): v
     const bytes = await readBytes(c.req.raw, FILE_BYTES_MAX)
     return pushed(await c.env.MEMBER.push({ repository, token, files: [{ role, bytes }] }))
   })
-
-  /** Where target files come from that the bucket lacks. */
-  api.put('/api/origin', async (c) => {
-    const token = credentialOf(c.req.raw)
-    const body = await readBody(c.req.raw, BODY_BYTES_MAX, ['url'])
-    const origin = asString(body.get('url'), 'url')
-    return answer<Given<Done>>(await c.env.MEMBER.setOrigin({ repository, token, origin }))
-  })
-
-  api.delete('/api/origin', async (c) =>
-    answer<Given<Done>>(await c.env.MEMBER.setOrigin({ repository, token: credentialOf(c.req.raw), origin: null })),
-  )
 }
 
 /** 202: accepted, and visible in a moment. */

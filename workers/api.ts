@@ -3,6 +3,7 @@
 import { type Context, Hono } from 'hono'
 import type { Done, KeysAnswer, Refused } from '../durable-objects/rpc.ts'
 import { asString, asStrings } from '../tuf/fields.ts'
+import { addHandingOver } from './api-adopt.ts'
 import { guardApi } from './api-guard.ts'
 import { answer, closeApi, credentialOf, fromBase64, readBody } from './api-json.ts'
 import { projectOperations } from './api-projects.ts'
@@ -61,6 +62,7 @@ export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
   /** What stands in the table of operations, as OpenAPI 3.1. */
   api.get('/api/openapi.json', () => answer({ ok: true, ...document }))
   addTokens(api, reader.repository)
+  addHandingOver(api, reader.repository)
   addUpkeep(api, reader.repository)
   addRecovery(api, reader.repository)
 

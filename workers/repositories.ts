@@ -29,8 +29,12 @@ const OWN_RULES = /^\/(?:api|api\/.*|metrics|healthz)$/
 
 type Face = Hono<{ Bindings: Env }>
 
-/** The deployed script's handler. */
-export function createRepositories(): ExportedHandler<Env> {
+/** What the deployed script answers with. */
+export interface Repositories {
+  fetch(request: Request, env: Env, ctx: ExecutionContext): Response | Promise<Response>
+}
+
+export function createRepositories(): Repositories {
   const main = createFace('main')
   const others = new Map<string, Face>()
   return {

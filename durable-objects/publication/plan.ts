@@ -91,14 +91,18 @@ export function makePlan(sql: Sql, macKey: Uint8Array, now: number): Plan {
 
 /** What people signed and may go out, under a new snapshot. Cost: those files. */
 function planAdopted(sql: Sql, macKey: Uint8Array, now: number): Plan {
-  const offline = readyUnpublished(sql, now).flatMap(({ role, version }) => {
-    const row = offlineFile(sql, macKey, role, version)
-    if (!row) throw new Halt(`${version}.${role}.json in the ledger was changed by somebody else. Restore the ledger.`)
-    return [{ role, ...row }]
-  })
+  const offline = readyOffline(sql, macKey, now)
   const snapshot = nextVersion(sql, 'snapshot')
   return { snapshot, projects: [], pages: [], bins: new Map(), list: false, quarantine: [], strangers: [], offline }
 }
+
+/** Accepted from people, and to go out now. @throws Halt if somebody else wrote into it */
+const readyOffline = (sql: Sql, macKey: Uint8Array, now: number): Plan['offline'] =>
+  readyUnpublished(sql, now).map(({ role, version }) => {
+    const row = offlineFile(sql, macKey, role, version)
+    if (!row) throw new Halt(`${version}.${role}.json in the ledger was changed by somebody else. Restore the ledger.`)
+    return { role, ...row }
+  })
 
 function planIndex(sql: Sql, macKey: Uint8Array, now: number): Plan {
   const first = liveRole(sql, 'snapshot') === undefined
@@ -122,7 +126,7 @@ function planIndex(sql: Sql, macKey: Uint8Array, now: number): Plan {
     strangers,
     offline: first
       ? OFFLINE_ROLES.flatMap((role) => offlineVersions(sql, macKey, role).map((row) => ({ role, ...row })))
-      : [],
+      : readyOffline(sql, macKey, now),
   }
   const planned = new Map<string, FileRow[]>(waiting.map((row) => [row.project, []]))
   const statuses = new Map([...bins].map((bin) => [bin, statusesOfBin(sql, macKey, bin)]))

@@ -32,11 +32,7 @@ const place = () => ({ repository: name, epoch: 1 })
 const newFace = () => {
   const app = createRepositories()
   return (path: string, init: RequestInit = {}): Promise<Response> =>
-    app.fetch!(
-      new Request(`http://127.0.0.1/r/${name}${path}`, init) as Parameters<NonNullable<typeof app.fetch>>[0],
-      env,
-      createExecutionContext(),
-    ) as Promise<Response>
+    Promise.resolve(app.fetch(new Request(`http://127.0.0.1/r/${name}${path}`, init), env, createExecutionContext()))
 }
 
 const clientOver = (store: MemoryStore, face = newFace(), now = Date.now()) =>
