@@ -19,7 +19,7 @@ import { Waiters } from './waiters.ts'
 import { deliverNotices, takeNotices } from './webhook.ts'
 
 export class Flight {
-  readonly #state: DurableObjectState
+  readonly #state: () => DurableObjectState
   readonly #env: () => Env
   readonly #clock: () => number
   readonly #settings: Settings
@@ -29,8 +29,8 @@ export class Flight {
   #telling = false
   #copying = false
 
-  /** `env` and `clock` are asked each time: tests put other ones under a running object. */
-  constructor(state: DurableObjectState, env: () => Env, clock: () => number) {
+  /** All three are asked each time: tests put other ones under a running object. */
+  constructor(state: () => DurableObjectState, env: () => Env, clock: () => number) {
     this.#state = state
     this.#env = env
     this.#clock = clock
@@ -43,10 +43,10 @@ export class Flight {
   }
 
   ctx(): Context {
-    const { sql } = this.#state.storage
+    const { sql } = this.#state().storage
     this.#context ??= {
       sql,
-      storage: this.#state.storage,
+      storage: this.#state().storage,
       bucket: this.#env().BUCKET,
       ...(this.#env().COPY ? { copy: this.#env().COPY } : {}),
       custody: new Custody(sql, this.#settings.wrappingSecret),
@@ -59,36 +59,36 @@ export class Flight {
   }
 
   uninitialised(): Refused | undefined {
-    if (getFact(this.#state.storage.sql, 'state') === 'live') return undefined
+    if (getFact(this.#state().storage.sql, 'state') === 'live') return undefined
     return refused('unavailable', 503, 'This repository is not initialised yet: its ceremony has not been held.')
   }
 
   unready(): Refused | undefined {
     const uninitialised = this.uninitialised()
     if (uninitialised) return uninitialised
-    const halted = getFact(this.#state.storage.sql, 'halted')
+    const halted = getFact(this.#state().storage.sql, 'halted')
     return halted === undefined ? undefined : refused('halted', 503, `halted: ${halted}`)
   }
 
   lastError(): string | undefined {
-    return getFact(this.#state.storage.sql, 'lastError')
+    return getFact(this.#state().storage.sql, 'lastError')
   }
 
   /** A change and its alarm in one transaction; the flight starts at once, the alarm is for a crash before it ends. */
   change<T extends Accepted>(change: () => T): T {
-    const accepted = this.#state.storage.transactionSync(() => {
+    const accepted = this.#state().storage.transactionSync(() => {
       const result = change()
       if (result.ok && result.seq !== undefined) this.arm()
       return result
     })
-    if (accepted.ok && accepted.seq !== undefined) this.#state.waitUntil(this.pass())
+    if (accepted.ok && accepted.seq !== undefined) this.#state().waitUntil(this.pass())
     return accepted
   }
 
   async untilPublished({ project, filename, wait }: BeginRequest, accepted: Accepted): Promise<StageAnswer> {
     if (accepted.ok && wait === false) return { ok: true, visible: accepted.seq === undefined }
     const answer = await this.untilVisible(accepted)
-    const row = answer.ok && findFile(this.#state.storage.sql, project, filename)
+    const row = answer.ok && findFile(this.#state().storage.sql, project, filename)
     if (row && row.state === 'quarantined')
       return refused('unavailable', 503, `${filename} was not published: ${row.reason}`)
     if (answer.ok && !row)
@@ -115,7 +115,7 @@ export class Flight {
     })
     await this.#running
     // A change may have arrived after the pass looked for the last time and before it ended.
-    if (waitingCount(this.#state.storage.sql) > 0 && this.unready() === undefined && this.lastError() === undefined)
+    if (waitingCount(this.#state().storage.sql) > 0 && this.unready() === undefined && this.lastError() === undefined)
       await this.pass()
   }
 
@@ -131,12 +131,12 @@ export class Flight {
         this.arm()
       }
     }
-    this.#state.waitUntil(copy())
+    this.#state().waitUntil(copy())
   }
 
   /** Tells the webhook what is new, beside everything else: a receiver that hangs keeps nothing waiting. */
   tell(): void {
-    if (getFact(this.#state.storage.sql, 'webhook') === undefined || this.#telling) return
+    if (getFact(this.#state().storage.sql, 'webhook') === undefined || this.#telling) return
     const ctx = this.ctx()
     takeNotices(ctx)
     this.#telling = true
@@ -148,7 +148,7 @@ export class Flight {
         this.arm()
       }
     }
-    this.#state.waitUntil(tell())
+    this.#state().waitUntil(tell())
   }
 
   /** Repairs run when no pass does, and no pass runs beside them. */
@@ -171,7 +171,7 @@ export class Flight {
 
   async #run(): Promise<void> {
     if (this.unready()) return
-    const { sql } = this.#state.storage
+    const { sql } = this.#state().storage
     try {
       if (getFact(sql, 'wrappingCheck') !== (await this.ctx().custody.checkValue()))
         throw new Halt('WRAPPING_SECRET is not the one the online keys were wrapped with. Put the old one back.')
@@ -182,7 +182,7 @@ export class Flight {
       }
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
-      this.#state.storage.transactionSync(() => {
+      this.#state().storage.transactionSync(() => {
         setFact(sql, 'lastError', message)
         setFact(sql, 'failures', (getFact(sql, 'failures') ?? 0) + 1)
         if (error instanceof Halt) {
@@ -199,7 +199,7 @@ export class Flight {
   }
 
   arm(): void {
-    const { storage } = this.#state
+    const { storage } = this.#state()
     const at = nextAlarm(storage.sql, this.#clock())
     if (at !== null) void storage.setAlarm(at)
   }

@@ -93,7 +93,7 @@ export class Publisher extends DurableObject<Env> {
   constructor(state: DurableObjectState, env: Env) {
     super(state, env)
     this.#flight = new Flight(
-      state,
+      () => this.ctx,
       () => this.env,
       () => this.clock(),
     )
