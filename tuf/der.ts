@@ -1,5 +1,5 @@
-// The few DER structures that PEM keys and ECDSA signatures need, read strictly: one value has one accepted encoding, so
-// that the same public key cannot stand under two spellings.
+// DER, read strictly, and the few structures that PEM keys and ECDSA signatures need: one value has one accepted encoding,
+// so that the same public key cannot stand under two spellings.
 import { FormatError } from './errors.ts'
 import { toHex } from './hex.ts'
 
@@ -18,7 +18,7 @@ export type SpkiKey =
   | { type: 'ec'; curve: 'P-256' | 'P-384'; point: Uint8Array }
 
 /** Reads DER elements one after another. */
-class DerReader {
+export class DerReader {
   readonly bytes: Uint8Array
   position = 0
 
@@ -34,7 +34,7 @@ class DerReader {
     let start = this.position + 2
     if (length >= 0x80) {
       const size = length & 0x7f
-      // Two length bytes are enough for any key: 65,535 bytes is an RSA modulus of half a million bits.
+      // Two length bytes are enough for any key or certificate: 65,535 is an RSA modulus of half a million bits.
       if (size < 1 || size > 2) throw new FormatError('A DER length has a form that is not allowed.')
       length = 0
       for (let i = 0; i < size; i++) length = length * 256 + (bytes[start + i] ?? 0)
@@ -44,6 +44,18 @@ class DerReader {
     if (start + length > bytes.length) throw new FormatError('A DER structure is cut off.')
     this.position = start + length
     return bytes.subarray(start, start + length)
+  }
+
+  /** The next element with its tag and length. */
+  whole(tag: number): Uint8Array {
+    const start = this.position
+    this.read(tag)
+    return this.bytes.subarray(start, this.position)
+  }
+
+  /** Tag of the next element; undefined at the end. */
+  get next(): number | undefined {
+    return this.bytes[this.position]
   }
 
   /** A non-negative INTEGER as big-endian bytes without leading zeros. */
