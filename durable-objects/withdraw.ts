@@ -5,7 +5,8 @@ import { condemnBlob } from './collection.ts'
 import { getFact, setFact } from './ledger/facts.ts'
 import { fileMacHolds, findFile, forgetFile } from './ledger/files.ts'
 import { appendJournal } from './ledger/journal.ts'
-import { all, run } from './ledger/sql.ts'
+import { all, one, run } from './ledger/sql.ts'
+import { dropStatus } from './ledger/statuses.ts'
 import type { Context } from './publication/context.ts'
 
 type Change = { seq: number; project: string; filename: string; publication: number | null; token: string }
@@ -49,6 +50,8 @@ export function dropWithdrawn(ctx: Context): Change[] {
       'DELETE FROM projects WHERE name = ? AND NOT EXISTS (SELECT 1 FROM files WHERE project = projects.name)',
       project,
     )
+    // A project that never was has no standing: left behind, it would meet whoever takes the free name next.
+    if (one(sql, 'SELECT 1 AS x FROM projects WHERE name = ?', project) === undefined) dropStatus(sql, project)
   }
   setFact(sql, 'withdrawals', withdrawals(ctx) + 1)
   return changes
