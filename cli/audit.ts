@@ -6,9 +6,8 @@ import { type PageFile, parseProjectJson } from '../pypi/simple.ts'
 import { shardOf } from '../tuf/bins.ts'
 import { Client, initStore, type Store } from '../tuf/client.ts'
 import { digestHex } from '../tuf/digest.ts'
-import { hashedName } from '../tuf/layout.ts'
 import type { TargetFile } from '../tuf/metadata.ts'
-import { targetUrlPath } from '../tuf/paths.ts'
+import { targetUrlName, targetUrlPath } from '../tuf/paths.ts'
 import { webTransport } from '../tuf/transport.ts'
 import type { TrustedSet } from '../tuf/trusted.ts'
 import { ApiError } from './api.ts'
@@ -151,7 +150,7 @@ async function checkTargets(
     const page = path.startsWith('simple/')
     report[page ? 'pages' : 'files']++
     const sha256 = file.hashes.get('sha256') ?? ''
-    const url = `/tuf/targets/${targetUrlPath(hashedName(path, sha256))}`
+    const url = `/tuf/targets/${targetUrlPath(targetUrlName(path, sha256))}`
     try {
       if (!page && !deep) await checkHead(await get(url, 'HEAD'), file.length, sha256)
       else {

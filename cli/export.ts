@@ -9,8 +9,8 @@ import { parseProjectJson } from '../pypi/simple.ts'
 import { type Client, initStore } from '../tuf/client.ts'
 import { sha256Hex } from '../tuf/digest.ts'
 import { DownloadError, TufError } from '../tuf/errors.ts'
-import { hashedName } from '../tuf/layout.ts'
 import { parseRoot } from '../tuf/metadata.ts'
+import { targetUrlName } from '../tuf/paths.ts'
 import type { TargetInfo } from '../tuf/search.ts'
 import type { Transport } from '../tuf/transport.ts'
 import type { TrustedSet } from '../tuf/trusted.ts'
@@ -271,5 +271,5 @@ function targetFile(path: string, hashes: ReadonlyMap<string, string>): string {
   const sha256 = hashes.get('sha256')
   if (sha256 === undefined)
     throw new CommandError(`The target "${path}" has no sha256: it is not of this kind of index.`)
-  return `tuf/targets/${hashedName(path, sha256)}`
+  return `tuf/targets/${targetUrlName(path, sha256)}`
 }

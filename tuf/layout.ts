@@ -3,6 +3,7 @@
 // Everything lies under `r/{repository}/e{epoch}/`. Only `tuf/timestamp.json` is ever overwritten; every other key is
 // written once: metadata by version, pages by path and digest, blobs by digest and a counter `n`, because a blob's
 // delete is unconditional in an object store and must never be able to hit a file accepted after it.
+import { targetUrlName } from './paths.ts'
 
 /** Where one trust chain of one repository lives. A new chain after a lost root is the next epoch. */
 export interface Place {
@@ -27,7 +28,7 @@ export const metadataKey = (place: Place, version: number, role: string): string
 
 /** A page as a target: bound to its path *and* digest, so that no other page's bytes can stand in for it. */
 export const pageKey = (place: Place, path: string, sha256: string): string =>
-  `${bucketPrefix(place)}pages/${hashedName(path, sha256)}`
+  `${bucketPrefix(place)}pages/${targetUrlName(path, sha256)}`
 
 /** The n-th store of a distribution file's bytes; n counts from 1. */
 export const blobKey = (place: Place, sha256: string, n: number): string => `${bucketPrefix(place)}blobs/${sha256}/${n}`
@@ -35,9 +36,3 @@ export const blobKey = (place: Place, sha256: string, n: number): string => `${b
 /** PEP 658 metadata beside its blob. */
 export const blobMetadataKey = (place: Place, sha256: string, n: number): string =>
   `${blobKey(place, sha256, n)}.metadata`
-
-/** `dir/HASH.name` of a target path (TUF 1.0.34, 6.2.2). */
-export function hashedName(path: string, sha256: string): string {
-  const cut = path.lastIndexOf('/') + 1
-  return `${path.slice(0, cut)}${sha256}.${path.slice(cut)}`
-}

@@ -8,8 +8,9 @@ import type { Publisher } from '../../durable-objects/publisher.ts'
 import { rootSigned, snapshotSigned, targetsSigned, timestampSigned } from '../../tuf/build.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
 import type { Key } from '../../tuf/keys.ts'
-import { blobKey, blobMetadataKey, hashedName, metadataKey, pageKey } from '../../tuf/layout.ts'
+import { blobKey, blobMetadataKey, metadataKey, pageKey } from '../../tuf/layout.ts'
 import { parseRoot, parseSnapshot, parseTimestamp, type Root } from '../../tuf/metadata.ts'
+import { targetUrlName } from '../../tuf/paths.ts'
 import { type Signer, signRole } from '../../tuf/sign.ts'
 import {
   type Face,
@@ -103,7 +104,7 @@ afterEach(() => {
 })
 
 describe('a spoiled object is 503 and never content', () => {
-  const all = () => [`/${alpha.path}`, `/tuf/targets/${hashedName(alpha.path, alpha.sha256)}`]
+  const all = () => [`/${alpha.path}`, `/tuf/targets/${targetUrlName(alpha.path, alpha.sha256)}`]
 
   test.each<[string, () => keyof typeof keys, (bytes: Uint8Array) => Uint8Array | string | null]>([
     ['the last bit of a file', () => 'blob', (bytes) => flipped(bytes)],
@@ -217,7 +218,7 @@ describe('what nobody signed does not exist, whatever its digest', () => {
     const bin = await objectBytes(keys.bin)
     const binName = keys.bin.match(/\.(bin-..)\.json$/)![1]!
     for (const [key, bytes, path] of [
-      [pageKey(place, alpha.json, sha256), page, `/tuf/targets/${hashedName(alpha.json, sha256)}`],
+      [pageKey(place, alpha.json, sha256), page, `/tuf/targets/${targetUrlName(alpha.json, sha256)}`],
       [metadataKey(place, 999, 'snapshot'), snapshot, '/tuf/999.snapshot.json'],
       [metadataKey(place, 999, binName), bin, `/tuf/999.${binName}.json`],
       [metadataKey(place, 2, 'root'), repository.signed.root, '/tuf/2.root.json'],
@@ -225,9 +226,9 @@ describe('what nobody signed does not exist, whatever its digest', () => {
       [metadataKey(place, 1, 'evil'), bin, '/tuf/1.evil.json'],
       [blobKey(place, blob, 1), text('evil'), `/tuf/targets/files/0000/x/${blob}.x`],
       [
-        `r/tamper/e1/pages/${hashedName(alpha.path, blob)}`,
+        `r/tamper/e1/pages/${targetUrlName(alpha.path, blob)}`,
         text('evil'),
-        `/tuf/targets/${hashedName(alpha.path, blob)}`,
+        `/tuf/targets/${targetUrlName(alpha.path, blob)}`,
       ],
       [`r/tamper/e1/files/${alpha.path}2`, text('evil'), `/${alpha.path}2`],
     ] as const)
@@ -271,7 +272,7 @@ describe('what nobody signed does not exist, whatever its digest', () => {
     await whileReplaced(keys.timestamp, timestamp, async () => {
       const face = newFace('tamper', { publicDoor: deaf })
       expect(await face.text(`/${beta.path}`)).toBe('the wheel of beta!')
-      expect((await face.get(`/tuf/targets/${hashedName(beta.path, evil)}`)).status).toBe(404)
+      expect((await face.get(`/tuf/targets/${targetUrlName(beta.path, evil)}`)).status).toBe(404)
     })
   })
 
@@ -366,7 +367,7 @@ describe('time', () => {
     const file = await publish(own, 'alpha', '1.0', text('one'))
     const before = await presentOf(own)
     const oldPage = await face.bytes(`/tuf/targets/${file.json}`)
-    const hashed = hashedName(file.json, await sha256Hex(oldPage))
+    const hashed = targetUrlName(file.json, await sha256Hex(oldPage))
     const oldSnapshot = await face.bytes(`/tuf/${before.snapshot.version}.snapshot.json`)
     const bin = `bin-${file.json.split('/')[1]!.slice(0, 2)}`
     const oldBin = parseSnapshot(oldSnapshot).signed.meta.get(bin)!.version

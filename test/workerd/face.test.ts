@@ -2,8 +2,9 @@
 import { exports } from 'cloudflare:workers'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { sha256Hex } from '../../tuf/digest.ts'
-import { hashedName, metadataKey } from '../../tuf/layout.ts'
+import { metadataKey } from '../../tuf/layout.ts'
 import { parseSnapshot } from '../../tuf/metadata.ts'
+import { targetUrlName } from '../../tuf/paths.ts'
 import { ByteCache, Flights } from '../../workers/memory.ts'
 import {
   type Face,
@@ -43,7 +44,7 @@ beforeAll(async () => {
   const bytes = new Uint8Array(LARGE_BYTES).map((_, i) => (i * 7919) >> 5)
   large = await publish(repository, 'big-one', '2.0', bytes)
   face = newFace('main')
-  alphaPage = hashedName(alpha.json, await sha256Hex(await face.bytes('/simple/alpha/', { Accept: JSON_TYPE })))
+  alphaPage = targetUrlName(alpha.json, await sha256Hex(await face.bytes('/simple/alpha/', { Accept: JSON_TYPE })))
   const bin = `bin-${alpha.json.split('/')[1]!.slice(0, 2)}`
   const { snapshot } = await presentOf(repository)
   const { meta } = parseSnapshot(await objectBytes(key(snapshot.version, 'snapshot'))).signed
@@ -310,7 +311,7 @@ describe('TUF', () => {
       },
       { path: 'simple/vnd.pypi.simple.v1.json', ...(await listOf()) },
     ]) {
-      for (const spelling of [hashedName(path, sha256), `${sha256}.${path}`, path]) {
+      for (const spelling of [targetUrlName(path, sha256), `${sha256}.${path}`, path]) {
         const answer = await face.get(`/tuf/targets/${spelling}`)
         expect([spelling, answer.status]).toEqual([spelling, 200])
         expect(new Uint8Array(await answer.arrayBuffer())).toEqual(bytes)
@@ -320,16 +321,16 @@ describe('TUF', () => {
       }
       const other = await sha256Hex(text('other'))
       for (const wrong of [
-        hashedName(path, other),
+        targetUrlName(path, other),
         `${other}.${path}`,
-        hashedName(path.replace(/[^/]*$/, 'other.whl'), sha256),
+        targetUrlName(path.replace(/[^/]*$/, 'other.whl'), sha256),
         `${sha256}.${path.replace(/[^/]*$/, 'other.whl')}`,
-        hashedName(large.path, sha256),
+        targetUrlName(large.path, sha256),
         `${sha256}`,
         `${sha256}.`,
-        `../${hashedName(path, sha256)}`,
+        `../${targetUrlName(path, sha256)}`,
         path.replace('/', '%2f'),
-        hashedName(path, sha256).replace('/', '%2F'),
+        targetUrlName(path, sha256).replace('/', '%2F'),
         path.replace('/', '%5c'),
       ])
         expect([wrong, (await face.get(`/tuf/targets/${wrong}`)).status]).toEqual([wrong, 404])

@@ -9,8 +9,9 @@ import type { Publisher } from '../../durable-objects/publisher.ts'
 import { shardOf } from '../../tuf/bins.ts'
 import { rootSigned, snapshotSigned, targetsSigned, timestampSigned } from '../../tuf/build.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
-import { blobKey, bucketPrefix, hashedName, metadataKey, pageKey, timestampKey } from '../../tuf/layout.ts'
+import { blobKey, bucketPrefix, metadataKey, pageKey, timestampKey } from '../../tuf/layout.ts'
 import { parseRoot } from '../../tuf/metadata.ts'
+import { targetUrlName } from '../../tuf/paths.ts'
 import { signRole } from '../../tuf/sign.ts'
 import type { Env } from '../../workers/env.ts'
 import { type KeyedRepository, newFace, newKeyedRepository, type Published, publish, setClock } from './face-harness.ts'
@@ -171,7 +172,7 @@ export async function expectUnserved({ repository, evil }: Stage, when: string) 
     const paths = [
       `/simple/${project}/`,
       `/${file}`,
-      `/tuf/targets/${hashedName(file, evil.sha256)}`,
+      `/tuf/targets/${targetUrlName(file, evil.sha256)}`,
       `/tuf/targets/${page}`,
     ]
     for (const path of [...paths, '/simple/']) {
@@ -190,7 +191,7 @@ export async function expectUnserved({ repository, evil }: Stage, when: string) 
 /** The planted page is no page of an earlier publication either. */
 async function expectNotKept({ repository, evil }: Stage) {
   const sha256 = await sha256Hex(encode(evil.page))
-  const answer = await newFace(repository.name).get(`/tuf/targets/${hashedName(pathOf('alpha', 'json'), sha256)}`)
+  const answer = await newFace(repository.name).get(`/tuf/targets/${targetUrlName(pathOf('alpha', 'json'), sha256)}`)
   expect(new TextDecoder().decode(await answer.arrayBuffer())).not.toMatch(PLANTED)
 }
 

@@ -3,7 +3,7 @@
 // page, which its digest names), a snapshot is put after everything it names, down to pages and files, and each
 // timestamp.json is newer than the one before it, names only what exists, and lowers no version. What breaks a rule is in `violations`.
 import { sha256Hex } from '../../tuf/digest.ts'
-import { hashedName } from '../../tuf/layout.ts'
+import { targetUrlName } from '../../tuf/paths.ts'
 
 /** What becomes of one write. Every fate but no fate looks like a failure to whoever writes. */
 export type Fate =
@@ -156,7 +156,7 @@ export class MemoryBucket {
           const { sha256 } = hashes
           const name = path.startsWith('files/')
             ? `blobs/${sha256}/${custom?.n ?? 1}`
-            : `pages/${hashedName(path, sha256)}`
+            : `pages/${targetUrlName(path, sha256)}`
           if (!this.objects.has(prefix + name)) lack(name)
         }
     }

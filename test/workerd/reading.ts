@@ -1,7 +1,8 @@
 // Reads a repository as a TUF client would, straight from the bucket: no face between, so what it proves is the
 // publisher's work alone. Keep the returned client's store to be a warm client.
 import { Client, initStore, type Store } from '../../tuf/client.ts'
-import { blobKey, bucketPrefix, hashedName, pageKey } from '../../tuf/layout.ts'
+import { blobKey, bucketPrefix, pageKey } from '../../tuf/layout.ts'
+import { targetUrlName } from '../../tuf/paths.ts'
 import type { TargetInfo } from '../../tuf/search.ts'
 import { bindings, type TestRepository } from './repository.ts'
 
@@ -75,7 +76,7 @@ export async function newReader(
     async readSame(path) {
       const info = await reader.client.targetInfo(path)
       if (!info) return undefined
-      blobs.set(hashedName(path, info.hashes.get('sha256')!), keyOf(info))
+      blobs.set(targetUrlName(path, info.hashes.get('sha256')!), keyOf(info))
       return new Uint8Array(await new Response(await reader.client.stream(info)).arrayBuffer())
     },
     async text(path) {
