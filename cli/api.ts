@@ -1,4 +1,6 @@
 // The public API as the command line speaks it. Errors carry the service's own sentence.
+import { reasonOf } from '../tuf/transport.ts'
+import { CommandError } from './terminal.ts'
 
 export class ApiError extends Error {
   override name = 'ApiError'
@@ -13,6 +15,17 @@ export class ApiError extends Error {
   }
 }
 
+/** What a header takes. The platform's own error about anything else would show it, and it may be somebody's secret. */
+const READABLE = /^[\x21-\x7e]+$/
+
+/** @returns the token or secret as it is. @throws CommandError, without it, if it cannot be one */
+export function mustBeReadable(token: string): string {
+  if (READABLE.test(token)) return token
+  throw new CommandError(
+    'The token or secret holds a space, a line break or a letter that none has: is it the right one?',
+  )
+}
+
 /** One call; `body` is sent as JSON. The token travels in a header, never in a URL. @throws ApiError */
 export async function callApi<T>(
   base: string,
@@ -21,7 +34,7 @@ export async function callApi<T>(
   options: { token?: string; body?: unknown } = {},
 ): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json' }
-  if (options.token !== undefined) headers.authorization = `Bearer ${options.token}`
+  if (options.token !== undefined) headers.authorization = `Bearer ${mustBeReadable(options.token)}`
   if (options.body !== undefined) headers['content-type'] = 'application/json'
   const body = options.body === undefined ? {} : { body: JSON.stringify(options.body) }
   const { status, text } = await exchange(new URL(path, base), { method, headers, ...body })
@@ -40,9 +53,7 @@ async function exchange(url: URL, init: RequestInit): Promise<{ status: number; 
     const response = await fetch(url, init)
     return { status: response.status, text: await response.text() }
   } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new ApiError(0, `${url.host} did not answer (${reason}): look at the address and the network, and try again.`)
+    throw new ApiError(0, `${url.origin} did not answer: ${reasonOf(error)}.`)
   }
 }
 

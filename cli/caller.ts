@@ -2,6 +2,7 @@
 // Invariant: a token is never an argument, because arguments stand in process lists and shell histories.
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
+import { mustBeReadable } from './api.ts'
 import { CommandError } from './terminal.ts'
 
 export const DEFAULT_URL = 'http://127.0.0.1:8787'
@@ -18,6 +19,10 @@ export const CALLER_OPTIONS = {
   help: { type: 'boolean', short: 'h' },
 } as const
 
+/** What to look at when nobody answered; `option` holds the address. */
+export const nobodyThere = (option: string): string =>
+  `Does the index run (\`npm start\` runs one on this machine), and is ${option} its address?`
+
 export function parseUrl(text: string = DEFAULT_URL): string {
   if (!URL.canParse(text)) throw new CommandError(`--url wants a URL, not '${text}'.`, 2)
   return text
@@ -25,7 +30,11 @@ export function parseUrl(text: string = DEFAULT_URL): string {
 
 /** From the file (`-`: the standard input), else from the environment. */
 export function tokenOf(file: string | undefined): string | undefined {
-  if (file === undefined) return process.env.TUF_EDGE_TOKEN?.trim() || undefined
+  const text = file === undefined ? process.env.TUF_EDGE_TOKEN?.trim() || undefined : read(file)
+  return text === undefined ? undefined : mustBeReadable(text)
+}
+
+function read(file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8').trim()
   } catch {

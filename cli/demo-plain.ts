@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { parseProjectJson } from '../pypi/simple.ts'
 import { shardOf } from '../tuf/bins.ts'
 import type { Installer } from './demo-python.ts'
-import { newestFile } from './fetch.ts'
+import { chooseFile } from './fetch.ts'
 
 export const plainFetch: Installer = {
   name: 'a plain download',
@@ -12,7 +12,7 @@ export const plainFetch: Installer = {
     const pageUrl = `${url}/simple/${project}/`
     const page = await get(pageUrl, 'application/vnd.pypi.simple.v1+json')
     if (page.status !== 200) return refusal(page)
-    const file = newestFile(parseProjectJson(page.bytes, project, shardOf(project)))
+    const file = chooseFile(parseProjectJson(page.bytes, project, shardOf(project)))
     if (!file) return { verdict: 'failed', detail: 'the page has no file' }
     const folder = `../../files/${shardOf(project)}/${project}/`
     const answer = await get(new URL(folder + file.filename, pageUrl).href, '*/*')

@@ -6,7 +6,7 @@ import { moduleText } from './demo-packages.ts'
 import type { Stage } from './demo-stage.ts'
 import { expectThat, expectVerdict, type Step, type Tell } from './demo-steps.ts'
 import { askWitness, ownWitness, tufJsWitness } from './demo-witnesses.ts'
-import { clientOf, fetchNewest } from './fetch.ts'
+import { clientOf, fetchRelease } from './fetch.ts'
 import { fileStore } from './file-store.ts'
 import { unpackWheel } from './unpack.ts'
 
@@ -57,7 +57,7 @@ async function install(stage: Stage, tell: Tell): Promise<void> {
   }
   const trust = join(stage.folder, 'installer')
   await initStore(fileStore(trust), stage.root)
-  const fetched = await fetchNewest(clientOf(stage.url, trust), release.project)
+  const fetched = await fetchRelease(clientOf(stage.url, trust), release.project)
   const site = join(stage.folder, 'site')
   await mkdir(site, { recursive: true })
   await unpackWheel(fetched.bytes, site)

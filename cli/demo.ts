@@ -10,11 +10,13 @@ import { Stage } from './demo-stage.ts'
 import { type Reporter, runSteps } from './demo-steps.ts'
 import { storySteps } from './demo-story.ts'
 import { bold, dim, green, note, red, say } from './terminal.ts'
+import { refuseKeptByNpm } from './wrong-words.ts'
 
 export const DEMO_HELP = `tuf-edge demo [--json] [--keep]
 
-Starts an index of its own, publishes, installs, verifies, attacks it, and shows what is refused. Takes less than a
-minute, needs no network, and leaves nothing behind. Exits with 0 only if every step did what it says.
+Starts an index of its own, publishes, installs, verifies, attacks it, and shows what is refused. Takes some 20
+seconds on an idle machine and a minute or two on a busy one, needs no network, and leaves nothing behind. Exits with 0
+only if every step did what it says.
 
   --json   one JSON object a step instead of text
   --keep   keep the folder with keys, bucket, clients and virtual environment
@@ -27,6 +29,7 @@ Examples
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 
 export async function demo(args: string[]): Promise<void> {
+  refuseKeptByNpm('run demo', args, { keep: false })
   const flag = { type: 'boolean' } as const
   const { values } = parseArgs({ args, options: { json: flag, keep: flag, help: { type: 'boolean', short: 'h' } } })
   if (values.help) {

@@ -9,6 +9,7 @@ import { type Placement, scriptName, writeConfig } from './deploy-config.ts'
 import { fingerprintOf, type MadeSecret, SECRETS, type SecretName, secretsFor, variableOf } from './deploy-secrets.ts'
 import { bold, CommandError, dim, note, red, say } from './terminal.ts'
 import { runWrangler, type Wrangler, type WranglerResult } from './wrangler.ts'
+import { refuseKeptByNpm, wrongWords } from './wrong-words.ts'
 
 export const DEPLOY_HELP = `npm run deploy -- --domain HOST [--jurisdiction J | --location L] [--name NAME]
 
@@ -42,6 +43,12 @@ export interface DeployOptions extends Placement {
 }
 
 /** What a deployment needs of the world around it. */
+/** What `npm run deploy` without `--` would lose; with --dry-run among it, that would be a deployment nobody asked for. */
+const KEPT_BY_NPM = {
+  ...{ domain: true, jurisdiction: true, name: true, location: true },
+  ...{ 'face-first': false, 'new-bootstrap-secret': false, 'dry-run': false },
+}
+
 export interface Surroundings {
   wrangler: Wrangler
   env: Readonly<Record<string, string | undefined>>
@@ -50,6 +57,7 @@ export interface Surroundings {
 }
 
 export async function deployCommand(args: string[]): Promise<void> {
+  refuseKeptByNpm('run deploy', args, KEPT_BY_NPM)
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
   const { values } = parseArgs({
@@ -303,8 +311,8 @@ const release = (): string =>
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
   await deployCommand(process.argv.slice(2)).catch((error: unknown) => {
-    const words = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
-    if (!(error instanceof CommandError) && !words) throw error
-    note(`${red('deploy:', process.stderr)} ${error.message}`)
-    process.exitCode = error instanceof CommandError ? error.exitCode : 2
+    const told = wrongWords(error, 'npm run deploy -- --help') ?? error
+    if (!(told instanceof CommandError)) throw error
+    note(`${red('deploy:', process.stderr)} ${told.message}`)
+    process.exitCode = told.exitCode
   })

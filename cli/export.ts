@@ -15,7 +15,7 @@ import type { TargetInfo } from '../tuf/search.ts'
 import type { Transport } from '../tuf/transport.ts'
 import type { TrustedSet } from '../tuf/trusted.ts'
 import { verifyRole } from '../tuf/verify.ts'
-import { DEFAULT_URL, parseUrl, tokenOf } from './caller.ts'
+import { DEFAULT_URL, nobodyThere, parseUrl, tokenOf } from './caller.ts'
 import { fileStore } from './file-store.ts'
 import { inLanes } from './lanes.ts'
 import { MirrorFolder } from './mirror-folder.ts'
@@ -110,7 +110,9 @@ export async function exportIndex(
   } catch (error) {
     if (!(error instanceof TufError)) throw error
     if (error instanceof DownloadError)
-      throw new CommandError(`${error.message} Run the export again: what is there is kept.`)
+      throw new CommandError(
+        `${error.message}${error.status === undefined ? ` ${nobodyThere('--index')}` : ''} Run the export again: what is there is kept.`,
+      )
     throw new CommandError(`Refused: ${error.message} The folder shows what it showed before.`)
   } finally {
     progress.end()

@@ -1,8 +1,10 @@
-// The `tuf-edge` command: one word chooses the file that does it.
+// The `tuf-edge` command: one word chooses the file that does it. What goes wrong anywhere below is told here: a condition
+// that somebody can change in one sentence, a fault of ours with its stack.
 import { readFileSync } from 'node:fs'
-import { TufError } from '../tuf/errors.ts'
+import { DownloadError, TufError } from '../tuf/errors.ts'
 import { ApiError } from './api.ts'
 import { AUDIT_HELP, auditCommand } from './audit.ts'
+import { nobodyThere } from './caller.ts'
 import { DEMO_HELP, demo } from './demo.ts'
 import { DOCTOR_HELP, doctorCommand } from './doctor.ts'
 import { EXPORT_HELP, exportCommand } from './export.ts'
@@ -18,71 +20,106 @@ import { STATUS_HELP, statusCommand } from './status.ts'
 import { CommandError, note, red, say } from './terminal.ts'
 import { TOKEN_HELP, tokenCommand } from './token.ts'
 import { UPLOAD_HELP, uploadCommand } from './upload-command.ts'
+import { wrongWords } from './wrong-words.ts'
 
-const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
-  serve,
-  demo,
-  fetch: fetchCommand,
-  init: initCommand,
-  doctor: doctorCommand,
-  status: statusCommand,
-  token: tokenCommand,
-  publisher: publisherCommand,
-  yank: changeCommand('yank'),
-  unyank: changeCommand('unyank'),
-  delete: changeCommand('delete'),
-  purge: changeCommand('purge'),
-  project: projectCommand,
-  audit: auditCommand,
-  export: exportCommand,
-  import: importCommand,
-  upload: uploadCommand,
-  resume: resumeCommand,
-  rebuild: rebuildCommand,
+interface Command {
+  run(args: string[]): Promise<void>
+  help: string
+  /** What it does, in the list of all. */
+  does: string
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  serve: { run: serve, help: SERVE_HELP, does: 'runs the whole index on this machine (npm start)' },
+  demo: { run: demo, help: DEMO_HELP, does: 'publishes, installs, verifies and attacks an index of its own' },
+  fetch: { run: fetchCommand, help: FETCH_HELP, does: 'downloads a release, verified from the trusted root on' },
+  upload: { run: uploadCommand, help: UPLOAD_HELP, does: 'uploads wheels and sdists' },
+  status: { run: statusCommand, help: STATUS_HELP, does: 'shows whether an index publishes, and what waits' },
+  token: { run: tokenCommand, help: TOKEN_HELP, does: 'makes, lists and ends tokens' },
+  publisher: { run: publisherCommand, help: PUBLISHER_HELP, does: 'lets a CI workflow upload without a stored token' },
+  yank: { run: changeCommand('yank'), help: PROJECTS_HELP, does: 'takes a release out of what installers choose' },
+  unyank: { run: changeCommand('unyank'), help: PROJECTS_HELP, does: 'puts it back' },
+  delete: {
+    run: changeCommand('delete'),
+    help: PROJECTS_HELP,
+    does: 'takes a file, a release or a project off the index',
+  },
+  purge: { run: changeCommand('purge'), help: PROJECTS_HELP, does: 'deletes, and erases the bytes' },
+  project: {
+    run: projectCommand,
+    help: PROJECTS_HELP,
+    does: 'says that a project is deprecated, archived, quarantined',
+  },
+  init: { run: initCommand, help: INIT_HELP, does: 'makes the offline keys of a deployed index, holds its ceremony' },
+  doctor: {
+    run: doctorCommand,
+    help: DOCTOR_HELP,
+    does: 'asks an index as its clients do, and says what is in their way',
+  },
+  audit: { run: auditCommand, help: AUDIT_HELP, does: 'verifies everything that an index serves' },
+  export: {
+    run: exportCommand,
+    help: EXPORT_HELP,
+    does: 'copies an index into a folder that any web server can serve',
+  },
+  import: { run: importCommand, help: IMPORT_HELP, does: 'brings in files from a folder or another index' },
+  resume: { run: resumeCommand, help: RESUME_HELP, does: 'ends a halt whose cause is gone' },
+  rebuild: {
+    run: rebuildCommand,
+    help: REBUILD_HELP,
+    does: 'puts metadata and pages back into a bucket that lost them',
+  },
 }
 
 const HELP = `tuf-edge: a Python package index whose every answer can be verified
 
-${SERVE_HELP}
-${FETCH_HELP}
-${DEMO_HELP}
-${INIT_HELP}
-${DOCTOR_HELP}
-${STATUS_HELP}
-${TOKEN_HELP}
-${PUBLISHER_HELP}
-${PROJECTS_HELP}
-${AUDIT_HELP}
-${EXPORT_HELP}
-${IMPORT_HELP}
-${UPLOAD_HELP}
-${RESUME_HELP}
-${REBUILD_HELP}`
+${Object.entries(COMMANDS)
+  .map(([name, { does }]) => `  ${name.padEnd(10)} ${does}`)
+  .join('\n')}
 
-async function main([command, ...args]: string[]): Promise<void> {
-  if (command === undefined || command === 'help' || command === '--help' || command === '-h') {
-    say(HELP)
+\`tuf-edge help NAME\`, or \`tuf-edge NAME --help\`, shows one in full.`
+
+const HELP_WORDS: readonly (string | undefined)[] = [undefined, 'help', '--help', '-h']
+
+async function main([word, ...args]: string[]): Promise<void> {
+  if (HELP_WORDS.includes(word)) {
+    say(args[0] === undefined ? HELP : commandOf(args[0]).help)
     return
   }
-  if (command === 'version' || command === '--version' || command === '-V') {
+  if (word === 'version' || word === '--version' || word === '-V') {
     const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
     say(`tuf-edge ${(JSON.parse(text) as { version: string }).version}`)
     return
   }
-  const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined
-  if (!run) throw new CommandError(`There is no command '${command}': \`tuf-edge help\` lists them.`, 2)
-  await run(args)
+  await commandOf(word!).run(args)
+}
+
+function commandOf(word: string): Command {
+  const command = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined
+  if (!command) throw new CommandError(`There is no command '${word}': \`tuf-edge help\` lists them.`, 2)
+  return command
+}
+
+/** Of a condition outside of this program; undefined: it is a fault of ours. */
+function sentenceOf(error: unknown, word: string): string | undefined {
+  if (error instanceof CommandError) return error.message
+  const silent = error instanceof ApiError ? error.status === 0 : error instanceof DownloadError && !error.status
+  if (error instanceof ApiError || error instanceof TufError) {
+    const named = error instanceof ApiError && COMMANDS[word]?.help.includes('--url URL')
+    return silent ? `${error.message} ${nobodyThere(named ? '--url' : 'that')}` : error.message
+  }
+  // The system's own (a full disk, a folder that may not be written), which names the path.
+  if (error instanceof Error && 'syscall' in error) return error.message
+  return undefined
 }
 
 try {
   await main(process.argv.slice(2))
-} catch (error) {
-  const wrongWords = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
-  const expected = error instanceof CommandError || error instanceof ApiError || error instanceof TufError || wrongWords
-  const message = error instanceof Error ? error.message : String(error)
-  const command = process.argv[2] ?? 'help'
-  const pointer = wrongWords ? ` \`tuf-edge ${command} --help\` lists the options.` : ''
-  note(`${red('tuf-edge:', process.stderr)} ${message}${pointer}`)
-  if (!expected && error instanceof Error) note(error.stack ?? '')
-  process.exitCode = error instanceof CommandError ? error.exitCode : wrongWords ? 2 : 1
+} catch (caught) {
+  const word = process.argv[2] ?? 'help'
+  const error = wrongWords(caught, `tuf-edge ${word} --help`) ?? caught
+  const sentence = sentenceOf(error, word)
+  note(`${red('tuf-edge:', process.stderr)} ${sentence ?? (error instanceof Error ? error.message : String(error))}`)
+  if (sentence === undefined && error instanceof Error) note(error.stack ?? '')
+  process.exitCode = error instanceof CommandError ? error.exitCode : 1
 }

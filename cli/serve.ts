@@ -2,12 +2,14 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { callApi } from './api.ts'
 import { developmentCeremony, isInitialised, makePrivate, mintTokens, publishHello } from './development.ts'
 import { type Runtime, type RuntimeOptions, startRuntime } from './runtime.ts'
 import { StateFolder, type Tokens } from './state-folder.ts'
 import { bold, CommandError, dim, note, say } from './terminal.ts'
+import { refuseKeptByNpm, startedBy } from './wrong-words.ts'
 
 export const SERVE_HELP = `tuf-edge serve [--port N] [--folder DIR] [--private]
 
@@ -60,6 +62,7 @@ export async function startService(
 }
 
 export async function serve(args: string[]): Promise<void> {
+  refuseKeptByNpm('start', args, { port: true, folder: true, private: false })
   const { values } = parseArgs({
     args,
     options: {
@@ -113,19 +116,27 @@ async function introduce({ runtime, folder, tokens, first }: LocalService): Prom
         ]),
     '',
     bold('Upload'),
-    `  TWINE_USERNAME=__token__ TWINE_PASSWORD=${tokens.upload} \\`,
-    `    twine upload --repository-url ${url}/legacy/ dist/*`,
-    `  UV_PUBLISH_TOKEN=${tokens.upload} \\`,
-    `    uv publish --publish-url ${url}/legacy/ dist/*`,
+    `  export TWINE_USERNAME=__token__ TWINE_PASSWORD=${tokens.upload}`,
+    `  twine upload --repository-url ${url}/legacy/ dist/*`,
+    `  export UV_PUBLISH_TOKEN=${tokens.upload}`,
+    `  uv publish --publish-url ${url}/legacy/ dist/*`,
     '',
     bold('Verify'),
-    `  TUF metadata ${url}/tuf/   targets ${url}/tuf/targets/`,
-    `  trusted root ${folder.rootFile}`,
-    `  sha256 ${fingerprint}`,
+    ...(status.private ? [`  export TUF_EDGE_TOKEN=${tokens.read}`] : []),
+    `  npx tuf-edge fetch hello-tuf-edge --index ${url}/ --root ${fromHere(folder.rootFile)} --into downloads`,
+    dim(`  that root's SHA-256 is ${fingerprint};`),
+    dim(`  to other TUF clients metadata are at ${url}/tuf/, targets at ${url}/tuf/targets/`),
     '',
     dim('Ctrl-C stops it; the same command goes on where it was.'),
   ]
   say(lines.join('\n'))
+}
+
+/** A path as people would type it in this folder. */
+function fromHere(path: string): string {
+  const short = relative('.', path)
+  const typed = short.startsWith('..') ? path : short
+  return /^[\w./:\\~-]+$/.test(typed) ? typed : `"${typed}"`
 }
 
 function parsePort(text: string | undefined): number {
@@ -143,7 +154,7 @@ async function mustBeFree(port: number): Promise<void> {
       reject(
         new CommandError(
           error.code === 'EADDRINUSE'
-            ? `Port ${port} on 127.0.0.1 is taken: stop the program that uses it, or choose another with --port.`
+            ? `Port ${port} on 127.0.0.1 is taken: stop the program that uses it, or choose another with ${startedBy('start') ? '`npm start -- --port N`' : '--port'}.`
             : `Port ${port} on 127.0.0.1 cannot be used: ${error.message}`,
         ),
       ),

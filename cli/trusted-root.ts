@@ -1,6 +1,7 @@
 // The root a person trusts: one file, from the operator, over a way that is not the index itself.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { TufError } from '../tuf/errors.ts'
 import { parseRoot } from '../tuf/metadata.ts'
 import { CommandError } from './terminal.ts'
 
@@ -10,10 +11,18 @@ const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]'
 export const DEFAULT_ROOT = join('.tuf-edge', 'root.json')
 
 export function readRoot(path: string): Uint8Array {
+  let bytes: Uint8Array
   try {
-    return new Uint8Array(readFileSync(path))
+    bytes = new Uint8Array(readFileSync(path))
   } catch {
     throw new CommandError(`There is no root to trust at ${path}: give the operator's root.json with --root.`)
+  }
+  try {
+    parseRoot(bytes)
+    return bytes
+  } catch (error) {
+    if (!(error instanceof TufError)) throw error
+    throw new CommandError(`${path} is no root: give the operator's root.json with --root. (${error.message})`)
   }
 }
 

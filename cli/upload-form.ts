@@ -2,7 +2,9 @@
 // again, because the index knows a file by name and digest; so silence and 503 are repeated, and a refusal never is.
 import { randomBytes } from 'node:crypto'
 import type { CoreMetadata } from '../pypi/core-metadata.ts'
+import { reasonOf } from '../tuf/transport.ts'
 import { ApiError } from './api.ts'
+import { nobodyThere } from './caller.ts'
 import { CommandError } from './terminal.ts'
 
 export interface FormFile {
@@ -93,7 +95,7 @@ export async function persist<T>(work: () => Promise<T>, tries = TRIES): Promise
     } catch (error) {
       const silent = isSilence(error)
       if (silent && left <= 1)
-        throw new Silence(`The index does not answer (${causeOf(error)}): is its address right, and does it run?`)
+        throw new Silence(`The index did not answer: ${reasonOf(error)}. ${nobodyThere('--url')}`)
       if (left <= 1 || !(silent || (error instanceof ApiError && error.status === 503))) throw error
       const pause = error instanceof ApiError ? (error.retryAfterMs ?? PAUSE_MS) : PAUSE_MS
       await new Promise((resolve) => setTimeout(resolve, pause))
@@ -103,11 +105,6 @@ export async function persist<T>(work: () => Promise<T>, tries = TRIES): Promise
 
 /** As browsers write it (HTML, multipart/form-data): no name can end the header. */
 const escaped = (name: string): string => name.replace(/["\r\n]/g, (c) => encodeURIComponent(c))
-
-const causeOf = (error: unknown): string => {
-  const { cause } = error as { cause?: { code?: string; message?: string } }
-  return cause?.code ?? cause?.message ?? 'no connection'
-}
 
 function refusal(response: Response, text: string): ApiError {
   let message = text.trim()

@@ -50,7 +50,7 @@ export function webTransport(options: WebTransportOptions = {}): Transport {
         try {
           return await work
         } catch (cause) {
-          throw new DownloadError(`Fetching ${url} failed: ${reason(cause)}.`, undefined, { cause })
+          throw new DownloadError(`Fetching ${url} failed: ${reasonOf(cause)}.`, undefined, { cause })
         } finally {
           clearTimeout(timer)
           waited += Date.now() - started
@@ -82,7 +82,10 @@ function paced(
   })
 }
 
-function reason(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause)
-  return message.replace(/\.$/, '')
+/** Why there is no answer, without a full stop. Node's `fetch failed` has what failed as its cause. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (error.cause instanceof Error) return reasonOf(error.cause)
+  // Several addresses that all failed have no message but a code.
+  return (error.message || String((error as { code?: unknown }).code ?? 'no connection')).replace(/\.$/, '')
 }

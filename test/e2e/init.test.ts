@@ -85,7 +85,7 @@ test('a ceremony that breaks off three times ends with one index, one set of key
   const broken = await init(keys)
   expect(broken.code).toBe(1)
   expect(broken.stderr).toMatch(
-    /tuf-edge: 127\.0\.0\.1:\d+ did not answer \(.*\): look at the address .* try again\.\n$/,
+    /^tuf-edge: http:\/\/127\.0\.0\.1:\d+ did not answer: .*\. Does the index run .*, and is that its address\?\n$/m,
   )
   const made = readdirSync(keys).filter((name) => name.endsWith('.key.json'))
   expect(made.map((name) => name.split('-')[0]).sort()).toEqual(['bins', 'root', 'targets'])

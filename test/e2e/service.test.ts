@@ -1,5 +1,4 @@
 // `npm start`, from the first start to a kill in the middle of a publication.
-import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -92,19 +91,6 @@ describe('npm start', () => {
     expect(await service.interruptAlone()).toBe(0)
     expect(service.output()).toContain('stopping')
   })
-})
-
-test('wrong words are one line that says where the right ones are', () => {
-  const run = (...args: string[]) => {
-    const { status, stdout, stderr } = spawnSync('node', ['cli/tuf-edge.mjs', ...args], { encoding: 'utf8' })
-    return { status, stdout, stderr }
-  }
-  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
-  expect(run('--version')).toEqual({ status: 0, stdout: `tuf-edge ${version}\n`, stderr: '' })
-  const option = run('fetch', 'hello', '--idnex', 'x')
-  expect([option.status, option.stdout]).toEqual([2, ''])
-  expect(option.stderr).toMatch(/^tuf-edge: Unknown option '--idnex'.* `tuf-edge fetch --help` lists the options\.\n$/)
-  expect(run('fecth')).toMatchObject({ status: 2, stderr: expect.stringContaining('`tuf-edge help` lists them') })
 })
 
 test('after everything expired, a start signs again before it says ready', async () => {
