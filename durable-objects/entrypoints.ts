@@ -199,6 +199,11 @@ export class Member extends WorkerEntrypoint<Env> {
     return ask<PushAnswer>(this.env, request.repository, (stub) => stub.push(request))
   }
 
+  /** Hands an adopted repository back to its owner. */
+  async release(request: PushRequest): Promise<PushAnswer> {
+    return ask<PushAnswer>(this.env, request.repository, (stub) => stub.release(request))
+  }
+
   async setOrigin(request: OriginRequest): Promise<Done> {
     return ask<Done>(this.env, request.repository, (stub) => stub.setOrigin(request))
   }

@@ -8,12 +8,13 @@ import { copyFiles } from './copy.ts'
 import { Custody } from './custody.ts'
 import { type Env, readSettings, type Settings } from './env.ts'
 import { nextAlarm } from './freshness.ts'
-import { clearFact, getFact, setFact } from './ledger/facts.ts'
+import { clearFact, getFact, isInitialised, setFact } from './ledger/facts.ts'
 import { findFile } from './ledger/files.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { waitingCount } from './ledger/queue.ts'
 import { type Context, Halt, RetryableFault } from './publication/context.ts'
 import { runPass } from './publication/pass.ts'
+import { handedBack } from './release.ts'
 import { type BeginRequest, type Refused, refused, type StageAnswer } from './rpc.ts'
 import { Waiters } from './waiters.ts'
 import { deliverNotices, takeNotices } from './webhook.ts'
@@ -59,13 +60,14 @@ export class Flight {
   }
 
   uninitialised(): Refused | undefined {
-    if (getFact(this.#state().storage.sql, 'state') === 'live') return undefined
+    if (isInitialised(this.#state().storage.sql)) return undefined
     return refused('unavailable', 503, 'This repository is not initialised yet: its ceremony has not been held.')
   }
 
   unready(): Refused | undefined {
     const uninitialised = this.uninitialised()
     if (uninitialised) return uninitialised
+    if (getFact(this.#state().storage.sql, 'state') === 'released') return handedBack(this.#state().storage.sql)
     const halted = getFact(this.#state().storage.sql, 'halted')
     return halted === undefined ? undefined : refused('halted', 503, `halted: ${halted}`)
   }

@@ -1,7 +1,7 @@
 // Who may repair a repository. State: none. An admin token is a row of the ledger and the ledger is found through the
 // bucket, so each of the two losses needs another proof: the bootstrap secret, which only the operator's deployment has.
 // Invariant: while ledger and bucket are both there, the bootstrap secret repairs nothing.
-import { getFact } from './ledger/facts.ts'
+import { isInitialised } from './ledger/facts.ts'
 import type { Context } from './publication/context.ts'
 import { type Refused, refused, type Scope } from './rpc.ts'
 import { type Bearer, bearerOf } from './tokens.ts'
@@ -26,7 +26,7 @@ export function permitted({ sql, custody, now }: Context, token: string, scopes:
 /** The id to be written into the journal, or why the call is refused. `scopes`: any of them suffices. */
 export function operatorOf(ctx: Context, caller: Caller, scopes: readonly Scope[]): { id: string } | Refused {
   if (typeof caller !== 'string') {
-    if (caller.bucketLost || getFact(ctx.sql, 'state') !== 'live') return { id: 'bootstrap' }
+    if (caller.bucketLost || !isInitialised(ctx.sql)) return { id: 'bootstrap' }
     return refused('forbidden', 403, 'Ledger and bucket are both there: use an admin token, not the bootstrap secret.')
   }
   const bearer = permitted(ctx, caller, scopes)

@@ -6,16 +6,17 @@
 import { DurableObject } from 'cloudflare:workers'
 import { pageKey } from '../tuf/layout.ts'
 import { acceptedBefore, begin, stage } from './accept.ts'
-import { adopt, push, setOrigin, type Taken } from './adopt.ts'
+import { adopt, push, setOrigin } from './adopt.ts'
 import type { Env } from './env.ts'
 import { Flight } from './flight.ts'
+import type { Taken } from './handed-over.ts'
 import { initialise } from './initialise.ts'
 import { IssuerKeys } from './issuer-keys.ts'
 import { abandonLarge, largeUpload } from './large-uploads.ts'
-import { getFact, setFact } from './ledger/facts.ts'
+import { getFact, isInitialised, setFact } from './ledger/facts.ts'
 import { isRetainedPage } from './ledger/garbage.ts'
 import { journalAfter, journalHead } from './ledger/journal.ts'
-import { isUnpublished, nextUnpublished, offlineFile, offlineVersions } from './ledger/offline.ts'
+import { nextUnpublished } from './ledger/offline.ts'
 import { findPage, pageMacHolds } from './ledger/pages.ts'
 import { liveRole } from './ledger/roles.ts'
 import { createTables } from './ledger/schema.ts'
@@ -26,6 +27,7 @@ import { quotaOf, setQuota } from './quotas.ts'
 import { changeReading, mayRead, readingHolds } from './reading.ts'
 import { notLive, rebuildBatch } from './rebuild.ts'
 import { recent } from './recent.ts'
+import { handedBack, release } from './release.ts'
 import { confirmOf, forgetHalt, resumeFromPublic } from './resume.ts'
 import {
   type BeginAnswer,
@@ -81,6 +83,7 @@ import type {
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { statusOf } from './status.ts'
 import { listTokens, mint, revoke } from './token-register.ts'
+import { metadataOf, trustOf } from './trust.ts'
 import { changeFreshness, listGarbage } from './upkeep.ts'
 import { setWebhook } from './webhook.ts'
 
@@ -103,7 +106,7 @@ export class Publisher extends DurableObject<Env> {
   /** Makes ledger and online keys; harmless to repeat until the ceremony is over. */
   async createKeys(repository: string, adopted: boolean): Promise<KeysAnswer> {
     const { sql } = this.ctx.storage
-    if (getFact(sql, 'state') === 'live') return refused('conflict', 409, 'This repository is initialised already.')
+    if (isInitialised(sql)) return refused('conflict', 409, 'This repository is initialised already.')
     if (getFact(sql, 'state') === undefined)
       this.ctx.storage.transactionSync(() => {
         setFact(sql, 'repository', repository)
@@ -124,7 +127,7 @@ export class Publisher extends DurableObject<Env> {
   async initialise(request: InitialiseRequest): Promise<Done> {
     const state = getFact(this.ctx.storage.sql, 'state')
     if (state === undefined) return refused('invalid', 400, 'Ask for the online keys first.')
-    if (state === 'live') return refused('conflict', 409, 'This repository is initialised already.')
+    if (state !== 'keys') return refused('conflict', 409, 'This repository is initialised already.')
     const answer = await initialise(this.#flight.ctx(), request, () => this.#flight.arm())
     if (!answer.ok) return answer
     await this.#flight.pass()
@@ -151,18 +154,21 @@ export class Publisher extends DurableObject<Env> {
     return this.#published(await this.#flight.alone(() => push(this.#flight.ctx(), request, () => this.#flight.arm())))
   }
 
+  /** The owner takes the repository back. */
+  async release(request: PushRequest): Promise<PushAnswer> {
+    const unready = this.#flight.unready()
+    if (unready) return unready
+    return this.#published(
+      await this.#flight.alone(() => release(this.#flight.ctx(), request, () => this.#flight.arm())),
+    )
+  }
+
   setOrigin(request: OriginRequest): Done {
     return this.#flight.unready() ?? setOrigin(this.#flight.ctx(), request)
   }
 
-  /** What was published under this name, if it is kept. */
   metadata(role: string, version: number): MetadataAnswer {
-    const { sql } = this.ctx.storage
-    const row = isUnpublished(sql, role, version)
-      ? undefined
-      : offlineFile(sql, this.#flight.ctx().custody.macKey(), role, version)
-    if (!row) return refused('missing', 404, `There is no ${version}.${role}.json.`)
-    return { ok: true, sha256: row.sha256, length: row.bytes.length }
+    return metadataOf(this.#flight.ctx(), role, version)
   }
 
   begin(request: BeginRequest): BeginAnswer {
@@ -296,30 +302,7 @@ export class Publisher extends DurableObject<Env> {
   }
 
   trust(): Trust | Refused {
-    const { sql } = this.ctx.storage
-    const live = liveRole(sql, 'timestamp')
-    if (!live) return refused('unavailable', 503, 'This repository is not initialised yet.')
-    const roots = offlineVersions(sql, this.#flight.ctx().custody.macKey(), 'root')
-      .filter(({ version }) => !isUnpublished(sql, 'root', version))
-      .map(({ version, sha256, bytes }) => ({ version, sha256, length: bytes.length }))
-    const development = getFact(sql, 'development') === 1
-    // Not one holds: the secret is another, and the next pass says so in its halt.
-    if (roots.length === 0)
-      return refused(
-        'unavailable',
-        503,
-        'No root in the ledger can be read with this WRAPPING_SECRET. Put the old one back.',
-      )
-    const adopted = getFact(sql, 'kind') === 'adopted'
-    const origin = getFact(sql, 'origin') ?? ''
-    return {
-      ok: true,
-      epoch: this.#flight.ctx().place.epoch,
-      roots,
-      timestamp: live.version,
-      development,
-      ...(adopted ? { adopted: { origin } } : {}),
-    }
+    return trustOf(this.#flight.ctx())
   }
 
   /** True while a page that this or a past publication named is kept for clients that are still reading it. */
@@ -391,6 +374,7 @@ export class Publisher extends DurableObject<Env> {
     if ('ok' in operator) return operator
     const state = getFact(sql, 'state')
     if (state === undefined) return refused('invalid', 400, 'Ask for the online keys first.')
+    if (state === 'released') return handedBack(sql)!
     if (state !== 'live' && !request.fromPublic) return notLive()
     const resumed = await this.#flight.alone(async () =>
       request.fromPublic

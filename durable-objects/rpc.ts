@@ -25,7 +25,11 @@ export interface Trust {
   timestamp: number
   development: boolean
   /** Of a repository that is signed elsewhere; `origin` is where target files come from, or empty. */
-  adopted?: { origin: string }
+  adopted?: {
+    origin: string
+    /** Version of the root that took the repository back: it names none of our keys. */
+    released?: number
+  }
 }
 
 export interface BeginRequest {
@@ -127,8 +131,11 @@ export type MintAnswer = { ok: true; id: string; token: string } | Refused
 
 export interface Status {
   ok: true
-  state: 'keys' | 'live' | 'halted'
+  /** `released`: handed back to its owner's keys; nothing is signed here any more. */
+  state: 'keys' | 'live' | 'halted' | 'released'
   halted?: string
+  /** Version of the root that hands an adopted repository back, from the call on. */
+  releasing?: number
   epoch: number
   projects: number
   files: number

@@ -15,6 +15,7 @@ import { warningsOf, watchedRoles } from './warnings.ts'
 export function statusOf(sql: Sql, now: number): Status {
   const halted = getFact(sql, 'halted')
   const lastError = getFact(sql, 'lastError')
+  const releasing = getFact(sql, 'releasing')
   const count = (query: string) => one<{ n: number }>(sql, query)!.n
   const timestamp = liveRole(sql, 'timestamp')
   const snapshot = liveRole(sql, 'snapshot')
@@ -26,6 +27,7 @@ export function statusOf(sql: Sql, now: number): Status {
     ok: true,
     state: halted !== undefined ? 'halted' : (getFact(sql, 'state') ?? 'keys'),
     ...(halted === undefined ? {} : { halted }),
+    ...(releasing === undefined ? {} : { releasing }),
     epoch: getFact(sql, 'epoch') ?? 1,
     projects: count('SELECT count(*) AS n FROM projects'),
     files: count("SELECT count(*) AS n FROM files WHERE state = 'live'"),

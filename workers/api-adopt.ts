@@ -15,6 +15,8 @@ const BATCH_BYTES_MAX = 27_000_000
 /** One file; the publisher takes 1.99 MB. */
 const FILE_BYTES_MAX = 2_000_000
 const BODY_BYTES_MAX = 16 * 1024
+/** Two roots of 512,000 bytes in base64. */
+const RELEASE_BYTES_MAX = 1_400_000
 
 type Given<T> = Exclude<T, Refused>
 
@@ -43,6 +45,13 @@ export function addAdoption(api: Hono<{ Bindings: Env }>, repository: string): v
   })
 
   addHandingOver(api, repository)
+
+  /** Takes the repository back: two roots, the second of which names none of our keys. */
+  api.post('/api/release', async (c) => {
+    const token = credentialOf(c.req.raw)
+    const body = await readBody(c.req.raw, RELEASE_BYTES_MAX, ['files'])
+    return pushed(await c.env.MEMBER.release({ repository, token, files: filesOf(body.get('files')) }))
+  })
 
   /** Where target files come from that the bucket lacks. */
   api.put('/api/origin', async (c) => {

@@ -133,6 +133,8 @@ export class HealthCheck {
     for (const { role, expires } of status?.roles ?? [])
       if (Date.parse(expires) <= now && !['timestamp', 'root'].includes(role))
         reasons.push(`The role ${role} expired at ${expires}: clients refuse the index.`)
+    if (status?.state === 'released')
+      reasons.push(`The repository was handed back with root ${status.releasing}: nothing is signed here any more.`)
     if (status?.state === 'halted') reasons.push(`The publisher has halted: ${status.halted}`)
     return { publication, status, reasons }
   }

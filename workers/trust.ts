@@ -8,9 +8,9 @@
 // client asks for, one read each time.
 import { sha256Hex } from '../tuf/digest.ts'
 import { TufError } from '../tuf/errors.ts'
-import { metadataKey, type Place } from '../tuf/layout.ts'
+import { metadataKey, type Place, timestampKey } from '../tuf/layout.ts'
 import { LIMITS } from '../tuf/limits.ts'
-import { type Envelope, parseRoot, type Root } from '../tuf/metadata.ts'
+import { type Envelope, parseRoot, parseTimestamp, type Root } from '../tuf/metadata.ts'
 import { verifyRole } from '../tuf/verify.ts'
 import type { Env } from './env.ts'
 import { bucket, log, NotInitialised, publisher, verifying } from './errors.ts'
@@ -32,6 +32,7 @@ export interface Trusted {
   development: boolean
   /** No timestamp below this version is the present. */
   floor: number
+  /** The newest under which something is signed here; of a repository that was handed back, not the newest there is. */
   root: Envelope<Root>
   files: ReadonlyMap<number, RootFile>
   /** Set for a repository that is signed elsewhere; `origin` is where target files come from, or empty. */
@@ -91,7 +92,8 @@ export class Trust {
     const files = new Map(held?.files)
     for (const { version, sha256, length } of answer.roots)
       if (!files.has(version)) files.set(version, { sha256, length })
-    const newest = Math.max(...answer.roots.map((root) => root.version))
+    const released = answer.adopted?.released ?? Infinity
+    const newest = Math.max(...answer.roots.map((root) => root.version).filter((version) => version < released))
     let root = held?.root
     if (!root || newest > root.signed.version) {
       const bytes = await readVerified(env, rootObject(place, newest, files.get(newest)!))
@@ -99,7 +101,7 @@ export class Trust {
     }
     const development = answer.development || isDevelopment(root.signed)
     const floor = Math.max(answer.timestamp, held?.floor ?? 0)
-    const { adopted } = answer
+    const adopted = answer.adopted && { origin: answer.adopted.origin }
     return this.#install({ place, development, floor, root, files, ...(adopted ? { adopted } : {}) })
   }
 
@@ -116,6 +118,11 @@ export class Trust {
       await verifyRole(next, roles.root, keys, 'root')
       await verifyRole(next, next.signed.roles.root, next.signed.keys, 'root')
       const files = new Map(trusted.files).set(version + 1, { sha256: await sha256Hex(bytes), length: bytes.length })
+      // The root with which its owner takes a repository back: clients go on with it, and what is here stays readable.
+      if (trusted.adopted && !(await signsPresent(env, trusted.place, next.signed))) {
+        this.#install({ ...trusted, files })
+        return false
+      }
       this.#install({ ...trusted, root: next, files, development: trusted.development || isDevelopment(next.signed) })
       return true
     } catch (error) {
@@ -141,3 +148,20 @@ function rootObject(place: Place, version: number, { sha256, length }: RootFile)
 }
 
 const isDevelopment = (root: Root): boolean => root.raw.get('x-tuf-edge-development') === true
+
+/**
+ * Whether the timestamp that is there holds under this root too. Of an adopted repository it always does (the gate sees to
+ * it that every root names our key) but under the root that hands it back. One bucket read.
+ */
+async function signsPresent(env: Env, place: Place, { roles, keys }: Root): Promise<boolean> {
+  const object = await bucket(() => env.BUCKET.get(timestampKey(place)))
+  if (!object) return false
+  try {
+    const timestamp = parseTimestamp(await bounded(object, LIMITS.timestampBytes, 'timestamp.json'))
+    await verifyRole(timestamp, roles.timestamp, keys, 'timestamp')
+    return true
+  } catch (error) {
+    if (error instanceof TufError) return false
+    throw error
+  }
+}

@@ -9,11 +9,13 @@ interface FactTypes {
   repositoryId: string
   /** Tells at load whether WRAPPING_SECRET is the one the keys were wrapped with. */
   wrappingCheck: string
-  state: 'keys' | 'live'
+  state: 'keys' | 'live' | 'released'
   /** Absent: an index made here. `adopted`: roots, targets and delegated roles are signed elsewhere. */
   kind: 'adopted'
   /** Where the face finds target files of an adopted repository that the bucket lacks; ends with a slash. */
   origin: string
+  /** Version of the root that hands an adopted repository back; with it the state becomes `released`. */
+  releasing: number
   /** One sentence; its presence stops all signing. */
   halted: string
   freshness: string
@@ -73,3 +75,6 @@ export function setFact<F extends Fact>(sql: Sql, name: F, value: FactTypes[F]):
 export function clearFact(sql: Sql, name: Fact): void {
   run(sql, 'DELETE FROM facts WHERE name = ?', name)
 }
+
+/** Whether its ceremony, or its adoption, is over. */
+export const isInitialised = (sql: Sql): boolean => !['keys', undefined].includes(getFact(sql, 'state'))

@@ -91,5 +91,9 @@ export const readyUnpublished = (sql: Sql, now: number): { role: string; version
 export const nextUnpublished = (sql: Sql): number | undefined =>
   one<{ at: number | null }>(sql, 'SELECT min(not_before) AS at FROM unpublished')?.at ?? undefined
 
+/** When the last accepted version of a role may go out, or undefined: all are public. */
+export const lastUnpublished = (sql: Sql, role: string): number | undefined =>
+  one<{ at: number | null }>(sql, 'SELECT max(not_before) AS at FROM unpublished WHERE role = ?', role)?.at ?? undefined
+
 export const isUnpublished = (sql: Sql, role: string, version: number): boolean =>
   one(sql, 'SELECT 1 AS x FROM unpublished WHERE role = ? AND version = ?', role, version) !== undefined

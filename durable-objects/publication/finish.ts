@@ -45,6 +45,10 @@ export function finishFlip(ctx: Context, row: TimestampRow, etag: string): numbe
         dropObject(sql, publication.id, object.key)
         const { name: role, version: number } = object
         removeUnpublished(sql, role, number!)
+        if (role === 'root' && number === getFact(sql, 'releasing')) {
+          setFact(sql, 'state', 'released')
+          appendJournal(sql, now, { event: 'released', root: number })
+        }
         if (role !== 'root')
           for (const older of olderVersions(sql, role, number!))
             addGarbage(sql, metadataKey(place, older, role), notBefore, 'metadata', 'replaced')

@@ -32,6 +32,8 @@ const TICK_LOOK_MS = 1_000
 export async function runPass(ctx: Context, published: (seqs: number[]) => void): Promise<void> {
   for (let round = 0; round < ROUNDS_MAX; round++) {
     await settle(ctx, published)
+    // Its owner's keys sign from here on.
+    if (getFact(ctx.sql, 'state') === 'released') return
     const publication = openPublication(ctx.sql) ?? (await prepare(ctx, published))
     if (!publication) {
       if (!tickDue(ctx.sql, freshnessOf(ctx.sql), ctx.now())) break

@@ -1,124 +1,38 @@
 // Freshness signing: a repository that others sign, handed over, served from here, and kept fresh. Its clients come warm,
 // with the state the former signer left them.
-import { createExecutionContext } from 'cloudflare:test'
-import { exports } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { Client } from '../../tuf/client.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
-import { ed25519Key } from '../../tuf/keys.ts'
 import { blobKey, metadataKey, timestampKey } from '../../tuf/layout.ts'
 import { parseSnapshot, parseTimestamp } from '../../tuf/metadata.ts'
-import type { Signer } from '../../tuf/sign.ts'
-import { webTransport } from '../../tuf/transport.ts'
-import type { Env } from '../../workers/env.ts'
-import { createRepositories } from '../../workers/repositories.ts'
-import { type MemoryStore, newSigner, Repository, utf8 } from '../unit/tuf/repository.ts'
+import { type MemoryStore, newSigner, type Repository, utf8 } from '../unit/tuf/repository.ts'
+import { Adoption, doors, type Face, handOver } from './adoption.ts'
 import { HOUR, setClock, sqlOf } from './controls.ts'
-import { BOOTSTRAP, bindings, type TestRepository } from './repository.ts'
+import { BOOTSTRAP, bindings } from './repository.ts'
 
-const doors = exports as unknown as { Public: Env['PUBLIC']; Member: Env['MEMBER'] }
-const env = { BUCKET: bindings.BUCKET, PUBLIC: doors.Public, MEMBER: doors.Member } as unknown as Env
 /** Names that would be somebody else's object if a name were a path. */
 const FISHY = ['a/x', '../x', '?', '#x', 'ü', '5.targets']
 
-let count = 0
-let name: string
+let adoption: Adoption
 let theirs: Repository
-let alice: Signer
 let warm: MemoryStore
-const place = () => ({ repository: name, epoch: 1 })
-
-/** One isolate, cold. */
-const newFace = () => {
-  const app = createRepositories()
-  return (path: string, init: RequestInit = {}): Promise<Response> =>
-    Promise.resolve(app.fetch(new Request(`http://127.0.0.1/r/${name}${path}`, init), env, createExecutionContext()))
-}
-
-const clientOver = (store: MemoryStore, face = newFace(), now = Date.now()) =>
-  new Client({
-    store,
-    transport: webTransport({ fetch: (url, init) => face(new URL(url).pathname.replace(`/r/${name}`, ''), init) }),
-    metadataUrl: `http://127.0.0.1/r/${name}/tuf/`,
-    targetsUrl: `http://127.0.0.1/r/${name}/tuf/targets/`,
-    now: () => now,
-  })
-
-const json = async (method: string, path: string, body: unknown, secret: string) => {
-  const headers = { Authorization: `Bearer ${secret}`, 'Content-Type': 'application/json' }
-  const answer = await newFace()(path, { method, headers, body: JSON.stringify(body) })
-  return { status: answer.status, ...((await answer.json()) as Record<string, never>) }
-}
-const base64 = (bytes: Uint8Array) => btoa(String.fromCharCode(...bytes))
-const handOver = (files: Record<string, Uint8Array | Uint8Array[]>) =>
-  Object.entries(files).flatMap(([role, all]) => [all].flat().map((bytes) => ({ role, bytes: base64(bytes) })))
-const rootOf = (version: number) => theirs.files.get(`${version}.root.json`)!
-const fileOf = (role: string) => theirs.role(role).bytes
-
-const token = async (...scopes: string[]): Promise<string> => {
-  const expires = Math.floor(Date.now() / 1000) + 3_600
-  const answer = await json('POST', '/api/tokens', { name: 'test', scopes, allProjects: true, expires }, BOOTSTRAP)
-  expect(answer).toMatchObject({ status: 200 })
-  return (answer as unknown as { token: string }).token
-}
-const put = (bytes: Uint8Array) =>
-  sha256Hex(bytes).then((sha256) => bindings.BUCKET.put(blobKey(place(), sha256, 1), bytes))
-
-/** Names our keys in their next root, beside theirs or alone. */
-async function nameOurKeys(keys: { role: string; public: string; keyid: string }[], alone: boolean): Promise<void> {
-  for (const { role, public: hex, keyid } of keys) {
-    const refuse = () => Promise.reject(new Error('This key never leaves the publisher.'))
-    const ours: Signer = { key: ed25519Key(hex), keyid, sign: refuse }
-    const listed = theirs.signers[role as 'timestamp' | 'snapshot']
-    theirs.signers[role as 'timestamp' | 'snapshot'] = alone ? [ours] : [...listed, ours]
-  }
-  await theirs.publishRoot()
-}
-
-async function adoption(): Promise<{ keys: { role: string; public: string; keyid: string }[]; body: unknown }> {
-  const { keys } = (await json('POST', '/api/ceremony/keys', {}, BOOTSTRAP)) as unknown as {
-    keys: { role: string; public: string; keyid: string }[]
-  }
-  await nameOurKeys(keys, false)
-  await nameOurKeys(keys, true)
-  const roles = Object.fromEntries([...theirs.roles.keys()].map((role) => [role, fileOf(role)]))
-  const files = handOver({ root: [rootOf(1), rootOf(2), rootOf(3)], ...roles })
-  return { keys, body: { files, served: { snapshot: 1, timestamp: 1 }, freshness: 'standard' } }
-}
+const newFace = () => adoption.newFace()
+const clientOver = (store: MemoryStore, face?: Face, now?: number) => adoption.clientOver(store, face, now)
+const json = (method: string, path: string, body: unknown, secret: string) => adoption.json(method, path, body, secret)
+const token = (...scopes: string[]) => adoption.token(...scopes)
+const put = (bytes: Uint8Array) => adoption.put(bytes)
+const rootOf = (version: number) => adoption.rootOf(version)
+const fileOf = (role: string) => adoption.fileOf(role)
+const place = () => adoption.place
 
 beforeEach(async () => {
-  name = `adopted-${count++}`
-  theirs = await Repository.make()
-  alice = await newSigner()
-  const delegated = ['alpha', ...FISHY]
-  theirs.role('targets').delegations = {
-    keys: { [alice.keyid]: { keytype: 'ed25519', scheme: 'ed25519', keyval: { public: alice.key.public } } },
-    roles: delegated.map((role) => ({
-      name: role,
-      keyids: [alice.keyid],
-      threshold: 1,
-      paths: [`${encodeURIComponent(role)}/*`],
-      terminating: false,
-    })),
-  }
-  for (const role of delegated) {
-    theirs.role(role).signers = [alice]
-    theirs.role(role).files.set(`${encodeURIComponent(role)}/file`, utf8(`a file of ${role}`))
-  }
-  await theirs.publish('targets', ...delegated)
-  warm = await theirs.newStore()
-  await new Client({
-    store: warm,
-    transport: theirs.transport(),
-    metadataUrl: 'http://repository.test/tuf/',
-    targetsUrl: 'http://repository.test/tuf/targets/',
-    now: () => Date.now(),
-  }).refresh()
+  adoption = await Adoption.make(['alpha', ...FISHY])
+  theirs = adoption.theirs
+  warm = adoption.warm
 })
 
 describe('adoption', () => {
   test('clients warm under the former keys follow; fishy role names reach only their own object', async () => {
-    const { keys, body } = await adoption()
+    const { keys, body } = await adoption.request()
     // Nothing but what is signed here: no key of bins.
     expect(keys.map(({ role }) => role).sort()).toEqual(['snapshot', 'timestamp'])
     const before = parseTimestamp(theirs.files.get('timestamp.json')!).signed
@@ -145,21 +59,21 @@ describe('adoption', () => {
   })
 
   test('the root without the former keys goes out an hour later, and nobody falls over it', async () => {
-    const { body } = await adoption()
+    const { body } = await adoption.request()
     await json('POST', '/api/adopt', body, BOOTSTRAP)
     const face = newFace()
     expect((await face('/tuf/2.root.json')).status).toBe(200)
     expect((await face('/tuf/3.root.json')).status).toBe(404)
     await clientOver(warm, face).refresh()
-    await setClock({ name } as TestRepository, HOUR + 1_000)
-    expect(await doors.Public.refresh(name)).toMatchObject({ ok: true })
+    await setClock(adoption.known, HOUR + 1_000)
+    expect(await doors.Public.refresh(adoption.name)).toMatchObject({ ok: true })
     await clientOver(warm, face).refresh()
     expect(warm.files.get('root.json')).toEqual(rootOf(3))
     expect((await newFace()('/tuf/3.root.json')).status).toBe(200)
   })
 
   test('refused: by whom may not, before its keys are named, and a second time', async () => {
-    const { keys, body } = await adoption()
+    const { keys, body } = await adoption.request()
     expect(await json('POST', '/api/adopt', body, 'x'.repeat(43))).toMatchObject({ status: 401 })
     const { files } = body as { files: { role: string }[] }
     const unnamed = { ...(body as object), files: [files[0], ...files.slice(3)] }
@@ -180,7 +94,7 @@ describe('adoption', () => {
 
 describe('once adopted', () => {
   beforeEach(async () => {
-    const { body } = await adoption()
+    const { body } = await adoption.request()
     expect(await json('POST', '/api/adopt', body, BOOTSTRAP)).toMatchObject({ status: 200 })
   })
 
@@ -211,13 +125,11 @@ describe('once adopted', () => {
     const again = await raw('alpha', fileOf('alpha'), ofAlpha)
     expect(await again.json()).toMatchObject({ accepted: [], visible: true })
 
-    await setClock({ name } as TestRepository, 26 * HOUR)
-    await doors.Public.refresh(name)
+    await setClock(adoption.known, 26 * HOUR)
+    await doors.Public.refresh(adoption.name)
     expect(await bindings.BUCKET.head(metadataKey(place(), 1, 'alpha'))).toBeNull()
     expect(await bindings.BUCKET.head(metadataKey(place(), 1, 'root'))).not.toBeNull()
-    expect(await sqlOf({ name } as TestRepository, "SELECT version FROM offline WHERE role = 'alpha'")).toEqual([
-      { version: 2 },
-    ])
+    expect(await sqlOf(adoption.known, "SELECT version FROM offline WHERE role = 'alpha'")).toEqual([{ version: 2 }])
   })
 
   test('a batch is all or nothing: one bad file, and nothing moved', async () => {
@@ -242,15 +154,15 @@ describe('once adopted', () => {
   })
 
   test('freshness goes on by itself: timestamp and snapshot are signed again, nothing else is', async () => {
-    await setClock({ name } as TestRepository, 20 * HOUR)
-    expect(await doors.Public.refresh(name)).toMatchObject({ ok: true })
+    await setClock(adoption.known, 20 * HOUR)
+    expect(await doors.Public.refresh(adoption.name)).toMatchObject({ ok: true })
     const now = Date.now() + 20 * HOUR
     const client = clientOver(warm, newFace(), now)
     await client.refresh()
     expect(parseTimestamp(warm.files.get('timestamp.json')!).signed.expiresMs).toBeGreaterThan(now + 20 * HOUR)
     expect(warm.files.get('targets.json')).toEqual(fileOf('targets'))
     const signed = await sqlOf<{ event: string }>(
-      { name } as TestRepository,
+      adoption.known,
       'SELECT event FROM journal WHERE event LIKE \'%"signed"%\'',
     )
     const roles = new Set(signed.map(({ event }) => (JSON.parse(event) as { role: string }).role))
@@ -263,7 +175,7 @@ describe('what the bucket lacks comes from the origin', () => {
   let answer: (path: string) => Response = () => new Response('', { status: 404 })
   const real = globalThis.fetch
   beforeEach(async () => {
-    const { body } = await adoption()
+    const { body } = await adoption.request()
     await json('POST', '/api/adopt', body, BOOTSTRAP)
     fetched.length = 0
     globalThis.fetch = async (url) => {
@@ -299,18 +211,16 @@ describe('what the bucket lacks comes from the origin', () => {
 })
 
 test('two repositories know nothing of each other', async () => {
-  const { body } = await adoption()
+  const { body } = await adoption.request()
   await json('POST', '/api/adopt', body, BOOTSTRAP)
   const first = await token('admin')
-  name = `adopted-${count++}`
-  theirs = await Repository.make()
-  await theirs.publish('targets')
-  const other = await adoption()
+  adoption = await Adoption.make([])
+  const other = await adoption.request()
   await json('POST', '/api/adopt', other.body, BOOTSTRAP)
   const files = handOver({ targets: fileOf('targets') })
   expect(await json('PUT', '/api/metadata', { files }, first)).toMatchObject({ status: 401 })
   expect((await newFace()('/tuf/1.alpha.json')).status).toBe(404)
-  name = 'never-made'
+  adoption = await Adoption.make([])
   expect((await newFace()('/tuf/timestamp.json')).status).toBe(503)
   expect(
     await json('POST', '/api/tokens', { name: 'x', scopes: ['admin'], allProjects: true, expires: 4e9 }, BOOTSTRAP),

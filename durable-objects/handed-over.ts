@@ -1,0 +1,153 @@
+// What people handed over, between the gate (tuf/gate.ts) and the ledger: what is held now, whether a batch may follow it,
+// and how it is kept. State: the ledger's tables `offline` (every file that passed), `roles` (the newest of each) and
+// `unpublished` (what no live publication holds yet).
+//
+// Invariant: nothing is in `offline` that did not pass, so nothing is served that the owner's keys did not sign.
+// Cost: two rows a file.
+import { formatDate } from '../tuf/dates.ts'
+import { type Admitted, admit, GateError, type GateOptions, type Held, type SignedFile } from '../tuf/gate.ts'
+import { isTopLevelRole, parseRoot, type Root } from '../tuf/root.ts'
+import { getFact } from './ledger/facts.ts'
+import {
+  addUnpublished,
+  insertOffline,
+  lastUnpublished,
+  newestOfEach,
+  newestOffline,
+  offlineFile,
+} from './ledger/offline.ts'
+import { liveRoles, setLiveRole } from './ledger/roles.ts'
+import { type Context, Halt } from './publication/context.ts'
+import { type Refused, refused } from './rpc.ts'
+import type { HandedOver } from './rpc-adopt.ts'
+
+/** Longer than a client's run: a root that drops keys goes out so long after the one that names old and new. */
+const RUN_MS = 3_600_000
+/** A row of the ledger has at most 2 MB (platform limit); its names and digests are a few hundred bytes of them. */
+const FILE_BYTES_MAX = 1_990_000
+const DAY_MS = 86_400_000
+const WARN_DAYS = 30
+
+export type Taken = { ok: true; accepted: string[]; held: { root: number; notBefore: number }[]; warnings: string[] }
+
+/** What the repository is now: names and digests of its roles; their files are read when they are asked for. */
+export function heldNow(ctx: Context): Held {
+  const { sql, custody } = ctx
+  const macKey = custody.macKey()
+  const isAdopted = getFact(sql, 'kind') === 'adopted'
+  const newest = newestOffline(sql, macKey, 'root')
+  if (!newest) throw new Halt('No root in the ledger can be read with this WRAPPING_SECRET. Put the old one back.')
+  const load = async (role: string): Promise<Uint8Array> => {
+    const version = roles.get(role)?.version
+    const row = version === undefined ? undefined : offlineFile(sql, macKey, role, version)
+    if (!row && !isAdopted && role !== 'targets' && role !== 'bins')
+      throw new GateError('online-keys', `"${role}" is signed here: its delegation must name the same keys as before.`)
+    if (!row) throw new Halt(`The file of "${role}" in the ledger was changed by somebody else. Restore the ledger.`)
+    return row.bytes
+  }
+  const roles = new Map(newestOfEach(sql, macKey).map(({ role, ...row }) => [role, row]))
+  roles.delete('root')
+  // Of an index the bins are signed here; that they are delegated to as before is seen to elsewhere (index-roles.ts).
+  if (!isAdopted)
+    for (const { name, version, sha256 } of liveRoles(sql))
+      if (!isTopLevelRole(name) && !roles.has(name)) roles.set(name, { version, sha256, delegates: false })
+  return { root: parseRoot(newest.bytes), roles, load }
+}
+
+/** The gate compares with the newest root alone; the older ones are compared here. */
+export function rootsHeldDifferently({ sql, custody }: Context, files: readonly SignedFile[]): Refused | undefined {
+  for (const { role, bytes } of files) {
+    if (role !== 'root') continue
+    let version: number
+    try {
+      version = parseRoot(bytes).signed.version
+    } catch {
+      return undefined
+    }
+    const row = offlineFile(sql, custody.macKey(), 'root', version)
+    if (row && !(row.bytes.length === bytes.length && row.bytes.every((byte, i) => byte === bytes[i])))
+      return refused('conflict', 409, `two-contents: root ${version} was published with other bytes.`)
+  }
+  return undefined
+}
+
+/** What the newest root has to name, alone enough. */
+export function gateKeys({ custody }: Context): { snapshot: string; timestamp: string } {
+  return { snapshot: custody.key('snapshot').keyid, timestamp: custody.key('timestamp').keyid }
+}
+
+/** @param online undefined: of a root that takes the repository back, which names none of ours */
+export async function passGate(
+  ctx: Context,
+  files: readonly HandedOver[],
+  held: Held,
+  online: GateOptions['online'],
+): Promise<Admitted | Refused> {
+  if (!Array.isArray(files) || files.length === 0) return refused('invalid', 400, 'A batch holds at least one file.')
+  for (const file of files)
+    if (typeof file.role !== 'string' || !(file.bytes instanceof Uint8Array))
+      return refused('invalid', 400, 'Each file of a batch has the name of its role and its bytes.')
+    else if (file.bytes.length > FILE_BYTES_MAX)
+      return refused(
+        'invalid',
+        400,
+        `size: ${file.role} has ${file.bytes.length} bytes, and a file has at most ${FILE_BYTES_MAX}: divide it by delegations.`,
+      )
+  try {
+    return await admit(files, held, { now: ctx.now(), ...(online ? { online } : {}) })
+  } catch (error) {
+    return gateAnswer(error)
+  }
+}
+
+/** A refusal of the gate's, or the error again. */
+export function gateAnswer(error: unknown): Refused {
+  if (!(error instanceof GateError)) throw error
+  const conflict = error.rule === 'rollback' || error.rule === 'two-contents' || error.rule === 'next-root'
+  const message = `${error.rule}: ${error.message}`
+  return conflict ? refused('conflict', 409, message) : refused('invalid', 400, message)
+}
+
+/** Keeps what passed. To be called inside a transaction. */
+export function record(ctx: Context, { roots, roles }: Admitted, before: Root | undefined): Taken {
+  const { sql, custody } = ctx
+  const now = ctx.now()
+  const macKey = custody.macKey()
+  const held: Taken['held'] = []
+  let former = before
+  // A root that waits already goes first.
+  let notBefore = Math.max(now, lastUnpublished(sql, 'root') ?? 0)
+  for (const { version, sha256, expiresMs, envelope } of roots) {
+    const { bytes, signed } = envelope
+    // N+1 names the former keys beside ours, N+2 ours alone: no client may meet both changes in one run.
+    if (former && dropsKeys(former, signed)) {
+      notBefore += RUN_MS
+      held.push({ root: version, notBefore })
+    }
+    insertOffline(sql, macKey, 'root', { version, sha256, bytes })
+    addUnpublished(sql, 'root', version, notBefore)
+    setLiveRole(sql, { name: 'root', version, sha256, length: bytes.length, expires: expiresMs, publication: null })
+    former = signed
+  }
+  for (const { role: name, version, sha256, expiresMs, delegates, envelope } of roles) {
+    const { bytes } = envelope
+    insertOffline(sql, macKey, name, { version, sha256, bytes }, delegates)
+    addUnpublished(sql, name, version, now)
+    setLiveRole(sql, { name, version, sha256, length: bytes.length, expires: expiresMs, publication: null })
+  }
+  const accepted = [
+    ...roots.map(({ version }) => `${version}.root`),
+    ...roles.map((role) => `${role.version}.${role.role}`),
+  ]
+  const dates = [...roots.slice(-1).map(({ expiresMs }) => ({ role: 'root', expiresMs })), ...roles]
+  const warnings = dates
+    .filter(({ expiresMs }) => expiresMs - now < WARN_DAYS * DAY_MS)
+    .map(({ role, expiresMs }) => `${role} expires at ${formatDate(expiresMs)}: clients refuse it from then on.`)
+  return { ok: true, accepted, held, warnings }
+}
+
+/** Whether `next` no longer names a key that signs timestamp or snapshot under `root`. */
+const dropsKeys = (root: Root, next: Root): boolean =>
+  (['timestamp', 'snapshot'] as const).some((role) =>
+    root.roles[role].keyids.some((keyid) => !next.roles[role].keyids.includes(keyid)),
+  )
