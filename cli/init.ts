@@ -28,7 +28,7 @@ Examples
 `
 
 /** PEP 458 gives root and targets a year; whoever holds the keys signs them again before that. */
-const OFFLINE_LIFE_MS = 365 * 86_400_000
+export const OFFLINE_LIFE_MS = 365 * 86_400_000
 const ADMIN_DAYS = 365
 const ADMIN_SCOPES = ['read', 'upload', 'create', 'yank', 'delete', 'audit', 'admin']
 const PASSPHRASE_MIN = 12
@@ -166,7 +166,7 @@ async function mintFirst({ url, bootstrapSecret }: InitOptions): Promise<string 
 }
 
 /** Where secrets go: never over plain HTTP, but to this machine. */
-function parseDeployment(text: string): string {
+export function parseDeployment(text: string): string {
   if (!URL.canParse(text))
     throw new CommandError(`init wants a URL such as https://pypi.example.org, not '${text}'.`, 2)
   const { protocol, hostname, origin } = new URL(text)
@@ -175,7 +175,7 @@ function parseDeployment(text: string): string {
   return origin
 }
 
-async function askPassphrase(folder: KeyFolder, file: string | undefined): Promise<string> {
+export async function askPassphrase(folder: KeyFolder, file: string | undefined): Promise<string> {
   const fresh = !folder.exists()
   const what = fresh ? 'passphrase for the new keys' : 'passphrase of the keys'
   const passphrase = await secretFrom({ what, variable: 'TUF_EDGE_PASSPHRASE', file })

@@ -14,6 +14,7 @@ import { INIT_HELP, initCommand } from './init.ts'
 import { changeCommand, PROJECTS_HELP, projectCommand } from './projects.ts'
 import { PUBLISHER_HELP, publisherCommand } from './publisher.ts'
 import { REBUILD_HELP, rebuildCommand } from './rebuild.ts'
+import { RENEW_HELP, renewCommand } from './renew.ts'
 import { RESUME_HELP, resumeCommand } from './resume.ts'
 import { SERVE_HELP, serve } from './serve.ts'
 import { STATUS_HELP, statusCommand } from './status.ts'
@@ -63,6 +64,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: 'copies an index into a folder that any web server can serve',
   },
   import: { run: importCommand, help: IMPORT_HELP, does: 'brings in files from a folder or another index' },
+  renew: { run: renewCommand, help: RENEW_HELP, does: 'signs root, targets and bins for another year' },
   resume: { run: resumeCommand, help: RESUME_HELP, does: 'ends a halt whose cause is gone' },
   rebuild: {
     run: rebuildCommand,

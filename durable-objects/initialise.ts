@@ -68,7 +68,7 @@ export async function initialise(
 /** Makes the repository's first rows; to be called inside a transaction. */
 export function recordCeremony({ sql, custody }: Context, checked: Checked, freshness: Freshness): void {
   for (const root of checked.roots) insertOffline(sql, custody.macKey(), 'root', root)
-  for (const role of ['targets', 'bins'] as const) insertOffline(sql, custody.macKey(), role, checked[role])
+  for (const role of ['targets', 'bins'] as const) insertOffline(sql, custody.macKey(), role, checked[role], true)
   recordOffline(sql, checked)
   for (const name of [...binNames(PROFILE), 'index']) run(sql, 'INSERT INTO roles (name, highest) VALUES (?, 0)', name)
   setFact(sql, 'freshness', JSON.stringify(freshness))

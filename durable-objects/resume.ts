@@ -225,7 +225,7 @@ function adoptRoles(ctx: Context, { repository, checked, changes }: Application)
   for (const role of ['root', 'targets', 'bins'] as const) {
     const known = new Set(offlineVersions(sql, custody.macKey(), role).map(({ version }) => version))
     for (const file of role === 'root' ? checked.roots : [checked[role]])
-      if (!known.has(file.version)) insertOffline(sql, custody.macKey(), role, file)
+      if (!known.has(file.version)) insertOffline(sql, custody.macKey(), role, file, role !== 'root')
   }
   recordOffline(sql, checked)
   if (changes.roles.length === 0) return

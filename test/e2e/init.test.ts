@@ -58,8 +58,14 @@ afterAll(async () => {
   folder.remove()
 })
 
-async function init(keys: string, env: Record<string, string> = {}, ...more: string[]) {
-  const args = ['cli/bootstrap.mjs', 'node', 'cli/main.ts', 'init', url, '--keys', keys, '--json', ...more]
+const init = (keys: string, env: Record<string, string> = {}, ...more: string[]) =>
+  run(['init', url, '--keys', keys, '--json', ...more], env)
+
+const renew = (keys: string, token: string, ...roles: string[]) =>
+  run(['renew', ...roles, '--url', url, '--keys', keys, '--json'], { TUF_EDGE_TOKEN: token })
+
+async function run(words: string[], env: Record<string, string>) {
+  const args = ['cli/bootstrap.mjs', 'node', 'cli/main.ts', ...words]
   const child = spawn('node', args, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, TUF_EDGE_PASSPHRASE: PASSPHRASE, ...env },
@@ -128,6 +134,24 @@ test('a ceremony that breaks off three times ends with one index, one set of key
   const again = await init(keys)
   expect(again.code, again.stderr).toBe(0)
   expect(JSON.parse(again.stdout)).toEqual({ root, sha256, token: null })
+
+  // A year later people sign again: the same client goes on, and one that begins with the first root comes as well.
+  const renewal = await renew(keys, token)
+  expect(renewal.code, renewal.stderr).toBe(0)
+  const { renewed } = JSON.parse(renewal.stdout) as { renewed: { role: string; version: number }[] }
+  expect(renewed).toMatchObject([
+    { role: 'root', version: 2 },
+    { role: 'targets', version: 2 },
+    { role: 'bins', version: 2 },
+  ])
+  expect(await client.read(`files/${shardOf('alpha')}/alpha/${wheel.filename}`)).toEqual(wheel.bytes)
+  const fresh = new WarmClient(folder.path, runtime.url, root)
+  expect(await fresh.read(`files/${shardOf('alpha')}/alpha/${wheel.filename}`)).toEqual(wheel.bytes)
+  const status = (await (await fetch(`${runtime.url}/api/status`)).json()) as { roles: typeof renewed }
+  expect(status.roles.filter(({ role }) => ['root', 'targets', 'bins'].includes(role)).map((r) => r.version)).toEqual([
+    2, 2, 2,
+  ])
+  expect(JSON.parse((await renew(keys, token, 'bins')).stdout).renewed).toMatchObject([{ role: 'bins', version: 3 }])
 })
 
 test('a key that was changed, exchanged or removed does not sign', async () => {
