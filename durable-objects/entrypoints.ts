@@ -1,6 +1,7 @@
 // The two doors the face may knock at. `Public` changes nothing by itself; `Member` passes the caller's token on, and
 // the object authorises inside the transaction of the change. Neither creates an object: only the ceremony does.
 import { WorkerEntrypoint } from 'cloudflare:workers'
+import { UNAUTHENTICATED } from '../pypi/refusal.ts'
 import { metadataKey, REPOSITORY_NAME, timestampKey } from '../tuf/layout.ts'
 import { type Env, objectOf } from './env.ts'
 import type { Caller } from './operator.ts'
@@ -221,8 +222,7 @@ export class Member extends WorkerEntrypoint<Env> {
 
   /** Noise never reaches the object: form and checksum are looked at here. */
   async mayRead(repository: string, token: string): Promise<MayReadAnswer> {
-    if (!looksLikeToken(token))
-      return refused('unauthorised', 401, 'Invalid or non-existent authentication information.')
+    if (!looksLikeToken(token)) return refused('unauthorised', 401, UNAUTHENTICATED)
     return ask<MayReadAnswer>(this.env, repository, (stub) => stub.mayRead(token))
   }
 
@@ -296,6 +296,6 @@ export class Member extends WorkerEntrypoint<Env> {
   #bootstrap(secret: string): Refused | undefined {
     const expected = this.env.BOOTSTRAP_SECRET
     if (typeof expected === 'string' && expected.length >= 32 && sameSecret(secret, expected)) return undefined
-    return refused('unauthorised', 401, 'Invalid or non-existent authentication information.')
+    return refused('unauthorised', 401, UNAUTHENTICATED)
   }
 }

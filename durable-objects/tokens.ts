@@ -2,6 +2,7 @@
 // bits need no slow hash, and the look-up by digest leaks nothing about another token through its time.
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
+import { UNAUTHENTICATED } from '../pypi/refusal.ts'
 import { timingSafeEqual } from '../tuf/digest.ts'
 import { macHolds, macOf } from './ledger/mac.ts'
 import { all, one, run, type Sql } from './ledger/sql.ts'
@@ -134,8 +135,7 @@ export function bearerOf(sql: Sql, macKey: Uint8Array, token: string, now: numbe
   const row = looksLikeToken(token)
     ? one<TokenRow>(sql, 'SELECT * FROM tokens WHERE digest = ?', digest(token))
     : undefined
-  if (!row || !holds(macKey, row) || !isGood(row, now))
-    return refused('unauthorised', 401, 'Invalid or non-existent authentication information.')
+  if (!row || !holds(macKey, row) || !isGood(row, now)) return refused('unauthorised', 401, UNAUTHENTICATED)
   if (row.used === null || Math.abs(now - row.used) >= USE_NOTED_MS)
     run(sql, 'UPDATE tokens SET used = ? WHERE id = ?', now, row.id)
   return { id: row.id, scopes: scopesOf(row), projects: projectsOf(row), expires: row.expires }

@@ -16,6 +16,10 @@ export class Refusal extends Error {
   }
 }
 
+/** Of a 401, alone for every cause. Its first sentence is Warehouse's: people search for it. */
+export const UNAUTHENTICATED =
+  'Invalid or non-existent authentication information. It takes a token of this index: whoever runs it makes one with `tuf-edge token create`; `npm start` shows one.'
+
 /** Longest piece of somebody else's text repeated in a message, as it is shown, in UTF-16 units: one terminal line. */
 const SHOWN_MAX = 100
 

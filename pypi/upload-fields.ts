@@ -122,8 +122,12 @@ function importedFields(fields: FormFields): Pick<UploadFields, 'imported'> {
 export function checkFieldsAgainstFilename(fields: UploadFields, file: DistributionFilename): void {
   if (fields.filetype !== file.kind)
     throw new Refusal(`The form says ${shown(fields.filetype)}, but ${shown(file.filename)} is a ${file.kind}.`)
-  if (normalizeName(fields.name) !== file.project)
-    throw new Refusal(`The form is for the project ${shown(fields.name)}, but the file is ${shown(file.filename)}.`)
-  if (normalizeVersion(fields.version) !== file.version)
-    throw new Refusal(`The form is for version ${shown(fields.version)}, but the file is ${shown(file.filename)}.`)
+  if (normalizeName(fields.name) !== file.project) throw disagree(file, 'project', file.project, fields.name)
+  if (normalizeVersion(fields.version) !== file.version) throw disagree(file, 'version', file.version, fields.version)
 }
+
+/** Uploaders take the form's fields from the metadata in the file, so to people these two are what disagrees. */
+const disagree = ({ filename }: DistributionFilename, what: string, named: string, said: string): Refusal =>
+  new Refusal(
+    `${shown(filename)} is named as ${what} ${shown(named)}, but its metadata says ${shown(said)}: it was renamed, or built from something else. Build it again, and upload it under the name that the build gave it.`,
+  )

@@ -2,10 +2,11 @@
 // something else meant something else.
 import type { Hono } from 'hono'
 import type { Refused } from '../durable-objects/rpc.ts'
+import { UNAUTHENTICATED } from '../pypi/refusal.ts'
 import { FormatError } from '../tuf/errors.ts'
 import { asObject } from '../tuf/fields.ts'
 import { type Json, type JsonObject, parseJson } from '../tuf/json.ts'
-import { tokenOf, UNAUTHENTICATED } from './credentials.ts'
+import { tokenOf } from './credentials.ts'
 import type { Env } from './env.ts'
 import { log, Problem } from './errors.ts'
 

@@ -3,8 +3,8 @@
 //
 // Invariants: memory is bounded. What counts is each *other* bad token of an address: a tool that repeats an expired one is
 // answered from memory, costs the publisher nothing, and does not shut its whole office out.
+import { UNAUTHENTICATED } from '../pypi/refusal.ts'
 import { sha256Hex } from '../tuf/digest.ts'
-import { UNAUTHENTICATED } from './credentials.ts'
 import { Problem } from './errors.ts'
 
 /** Bad tokens of one address within a window. A person with a drawer full of old tokens stays below. */

@@ -1,9 +1,6 @@
 // The token of a request. State: none. Whether it is known and what it may do is the publisher's to say, inside the
 // transaction of the change: here it only has to be readable.
 
-/** Warehouse's sentence; people search for it. */
-export const UNAUTHENTICATED = 'Invalid or non-existent authentication information.'
-
 /** Makes uploaders and pip ask for credentials (RFC 7617). */
 export const CHALLENGE = 'Basic realm="tuf-edge"'
 

@@ -21,6 +21,9 @@ import { upload } from './upload.ts'
 
 type Face = { Bindings: Env }
 
+/** To `twine --repository-url` with the index's address, above all. */
+const READ_ONLY = 'This can only be read: files are uploaded to /legacy/.'
+
 /**
  * What says for itself who may do what: writing, and how CI comes to a token. Metrics and health do as well, because they
  * have to answer also when nothing can be read.
@@ -34,7 +37,7 @@ export function createFace(repository: string): Hono<Face> {
   const feeds = new Feeds(reader)
   const face = new Hono<Face>({ getPath: rawPath })
   face.onError((error) => answerTo(error))
-  face.notFound(() => answerTo(new NotFound()))
+  face.notFound(() => answerTo(new NotFound('There is nothing here: the packages are under /simple/.')))
 
   face.use('*', async (c, next) => {
     await next()
@@ -48,7 +51,7 @@ export function createFace(repository: string): Hono<Face> {
 
   const reads = (path: string, answer: (c: Context<Face>) => Promise<Response>): void => {
     face.get(path, answer)
-    face.all(path, () => answerTo(new Problem(405, 'This can only be read.', { Allow: 'GET, HEAD' })))
+    face.all(path, () => answerTo(new Problem(405, READ_ONLY, { Allow: 'GET, HEAD' })))
   }
   const simple = (base: string) => (c: Context<Face>) => answerSimple(c.env, reader, c.req.raw, base, c.req.path)
 

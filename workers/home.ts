@@ -112,7 +112,9 @@ ${packageList(packages)}</section>
 <section aria-labelledby="verify">
 <h2 id="verify">Verify</h2>
 <p>A client that begins with the first root below accepts nothing that the operator's keys did not sign. Take it once, and
-compare its SHA-256 with what the operator published elsewhere.</p>
+compare its SHA-256 with what the operator published elsewhere. With the client of <code>tuf-edge</code>:</p>
+<pre tabindex="0"><code>curl -o root.json ${escaped(`${origin}/tuf/1.root.json`)}</code></pre>
+<pre tabindex="0"><code>npx tuf-edge fetch ${first} --index ${escaped(`${origin}/`)} --root root.json --into downloads</code></pre>
 <dl>
 <dt>First root</dt><dd><a href="/tuf/1.root.json">/tuf/1.root.json</a></dd>
 <dt>Its SHA-256</dt><dd><code class="digest">${escaped(fingerprint)}</code></dd>
@@ -137,7 +139,10 @@ function packageList(packages: Packages | undefined): string {
   const more = packages.count - packages.names.length
   const rest =
     more > 0 ? `<p>and ${more.toLocaleString('en')} more in <a href="/simple/">the whole index</a>.</p>\n` : ''
-  return `<ul>\n${items.join('\n')}\n</ul>\n${rest}`
+  const first = encodeURIComponent(packages.names[0]!)
+  const pages = `<p>These are the pages that installers read: files and nothing else. What a package says of itself is at
+<a href="/pypi/${first}/json">/pypi/${first}/json</a>, and so for each.</p>\n`
+  return `${pages}<ul>\n${items.join('\n')}\n</ul>\n${rest}`
 }
 
 const DEVELOPMENT = `<p class="notice" role="note"><strong>Development index.</strong> Its keys were made without a ceremony and are

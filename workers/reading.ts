@@ -8,8 +8,9 @@
 // Cost: public, none but one read of the timestamp a minute for paths that read none; private, one RPC a minute and token.
 import type { Context, Next } from 'hono'
 import type { MayReadAnswer } from '../durable-objects/rpc-tokens.ts'
+import { UNAUTHENTICATED } from '../pypi/refusal.ts'
 import { attempts, digestOf, remember } from './attempts.ts'
-import { CHALLENGE, tokenOf, UNAUTHENTICATED } from './credentials.ts'
+import { CHALLENGE, tokenOf } from './credentials.ts'
 import type { Env } from './env.ts'
 import { Problem, publisher } from './errors.ts'
 import { Flights } from './memory.ts'

@@ -75,7 +75,7 @@ async function lastSerial(env: Env, reader: Reader, request: Request, page: Expe
   return bytes && serialOf(bytes)
 }
 
-const NO_PROJECT = 'There is no project of that name.'
+const NO_PROJECT = 'There is no project of that name: /simple/ lists what is here.'
 
 /** `to` is made of a normalised name alone, so nothing of the request can turn it into another place. */
 const redirect = (to: string): Response =>

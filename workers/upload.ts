@@ -2,8 +2,9 @@
 // Order of checks: origin, credentials, declared length; then, while the form arrives, its fields, the file name, the
 // token's right (begin), digest, archive; then the ledger (stage).
 import { Hono } from 'hono'
+import { UNAUTHENTICATED } from '../pypi/refusal.ts'
 import { attempts } from './attempts.ts'
-import { CHALLENGE, tokenOf, UNAUTHENTICATED } from './credentials.ts'
+import { CHALLENGE, tokenOf } from './credentials.ts'
 import type { Env } from './env.ts'
 import { Problem } from './errors.ts'
 import { isForeign } from './origin.ts'

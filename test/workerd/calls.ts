@@ -33,5 +33,6 @@ export async function expectProblem(answer: Response, status: number, detail: Re
   expect(problem.detail).toMatch(detail)
 }
 
-export const AUTH = /^Invalid or non-existent authentication information\.$/
+export const AUTH =
+  /^Invalid or non-existent authentication information\. It takes a token of this index: .*token create/
 export const inAnHour = () => Math.floor(Date.now() / 1000) + 3_600

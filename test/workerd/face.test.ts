@@ -141,6 +141,7 @@ describe('the simple index', () => {
       for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
         const answer = await face.fetch(path, { method, body: 'x' })
         expect([method, answer.status, answer.headers.get('allow')]).toEqual([method, 405, 'GET, HEAD'])
+        expect(await answer.text()).toContain('/legacy/')
       }
     },
   )
@@ -357,6 +358,8 @@ describe('for people and machines', () => {
       `uv pip install --default-index ${ORIGIN}/simple/ alpha`,
       `twine upload --repository-url ${ORIGIN}/legacy/ dist/*`,
       `uv publish --publish-url ${ORIGIN}/legacy/ dist/*`,
+      `npx tuf-edge fetch alpha --index ${ORIGIN}/ --root root.json --into downloads`,
+      '<a href="/pypi/alpha/json">',
       '<a href="/simple/big-one/">big-one</a>',
       '<a href="/tuf/1.root.json">',
       await sha256Hex(repository.signed.root),
@@ -365,6 +368,13 @@ describe('for people and machines', () => {
     ])
       expect(html).toContain(part)
     expect(html).not.toMatch(/<script|src=|@import|url\(/)
+  })
+
+  test('what is not here says where to look', async () => {
+    for (const path of ['/nope', '/simple/unknown/']) {
+      const answer = await face.get(path)
+      expect([answer.status, await answer.text()], path).toEqual([404, expect.stringContaining(' /simple/')])
+    }
   })
 
   test('health and metrics', async () => {

@@ -165,7 +165,10 @@ describe('a private index', () => {
 
   test('an unknown project is 404 to a reader, never 401 or 403: uv goes on to its next index', async () => {
     const answer = await isolate().get('/simple/somebody-else/', basic(reader))
-    expect([answer.status, await answer.text()]).toEqual([404, 'There is no project of that name.\n'])
+    expect([answer.status, await answer.text()]).toEqual([
+      404,
+      'There is no project of that name: /simple/ lists what is here.\n',
+    ])
   })
 
   test('read is a scope of its own, and all or nothing', async () => {

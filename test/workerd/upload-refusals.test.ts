@@ -89,8 +89,16 @@ const CASES: Case[] = [
   { title: 'a digest that is none', fields: set('sha256_digest', 'abc'), message: /64 hexadecimal digits/ },
   { title: 'no name', fields: without('name'), message: /no 'name'/ },
   { title: 'a name that is none', fields: set('name', 'a b'), message: /project name 'a b' is invalid/ },
-  { title: "another project's name", fields: set('name', 'numpy'), message: /form is for the project 'numpy'/ },
-  { title: 'another version', fields: set('version', '2.0'), message: /form is for version '2.0'/ },
+  {
+    title: "another project's name",
+    fields: set('name', 'numpy'),
+    message: /its metadata says 'numpy': it was renamed/,
+  },
+  {
+    title: 'another version',
+    fields: set('version', '2.0'),
+    message: /named as version '1.0', but its metadata says '2.0': it was renamed/,
+  },
   { title: 'another file type', fields: set('filetype', 'sdist'), message: /'pyversion' of an sdist|is a bdist_wheel/ },
   { title: 'an egg', fields: set('filetype', 'bdist_egg'), message: /'bdist_egg' is not taken/ },
   { title: 'another action', status: 410, fields: set(':action', 'submit'), message: /'submit' is gone/ },
@@ -148,7 +156,7 @@ const CASES: Case[] = [
     title: 'an unknown token',
     status: 401,
     headers: { authorization: `Bearer tue_${'x'.repeat(49)}` },
-    message: /^Invalid or non-existent authentication information\.$/,
+    message: /^Invalid or non-existent authentication information\. It takes a token of this index: .*token create/,
   },
   {
     title: 'a page of another origin',

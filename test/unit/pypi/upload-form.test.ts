@@ -427,8 +427,10 @@ describe('the fields', () => {
   it('must be about the file, in whatever spelling', () => {
     const file = parseFilename('demo_pkg-1.0-py3-none-any.whl')
     checkFieldsAgainstFilename(checked({ name: 'demo-PKG', version: 'v1.0' }), file)
-    expect(() => checkFieldsAgainstFilename(checked({ name: 'demo' }), file)).toThrow(/for the project 'demo'/)
-    expect(() => checkFieldsAgainstFilename(checked({ version: '1.0.0' }), file)).toThrow(/for version '1\.0\.0'/)
+    expect(() => checkFieldsAgainstFilename(checked({ name: 'demo' }), file)).toThrow(
+      /its metadata says 'demo': it was renamed/,
+    )
+    expect(() => checkFieldsAgainstFilename(checked({ version: '1.0.0' }), file)).toThrow(/its metadata says '1\.0\.0'/)
     expect(() => checkFieldsAgainstFilename(checked({ filetype: 'sdist', pyversion: 'source' }), file)).toThrow(
       /says 'sdist'/,
     )
