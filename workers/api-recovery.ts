@@ -1,16 +1,13 @@
-// The API of repair and audit: resume, rebuild and the journal's feed. State: none. Who may do what is the publisher's to
-// say; here words become requests. Nothing is cached.
-import type { Hono } from 'hono'
-import type { JournalAnswer, RebuildAnswer, Refused, ResumeAnswer, ResumeRequest } from '../durable-objects/rpc.ts'
-import { FormatError } from '../tuf/errors.ts'
-import { asBoolean, asInteger, asString, asStrings } from '../tuf/fields.ts'
-import type { Json } from '../tuf/json.ts'
-import { answer, credentialOf, fromBase64, objectOf, readBody } from './api-json.ts'
-import { freshnessFrom } from './api-upkeep.ts'
-import type { Env } from './env.ts'
+// The API of repair and audit: status, resume, rebuild and the journal's feed. State: none. Who may do what is the
+// publisher's to say; here words become requests. Nothing is cached.
+import type { JournalAnswer, RebuildAnswer, Refused, ResumeAnswer, Status } from '../durable-objects/rpc.ts'
+import { answer } from './api-json.ts'
+import { CEREMONY, CEREMONY_BYTES_MAX, ceremonyOf } from './ceremony-shape.ts'
+import { type AnyOperation, operation, present } from './operations.ts'
+import type { Reader } from './reader.ts'
+import { mustRead } from './reading.ts'
+import { flag, given, integer, list, maybe, record, text, word } from './shapes.ts'
 
-/** A ceremony in base64 at most: ten roots, targets and bins of 512,000 bytes each. */
-const BODY_BYTES_MAX = 8 * 1024 * 1024
 /** Rows of one page of the journal: of ≤ 500 bytes each, half a megabyte. */
 const JOURNAL_ROWS_MAX = 1_000
 const JOURNAL_ROWS_DEFAULT = 100
@@ -19,57 +16,138 @@ const BATCH_DEFAULT = 200
 
 type Given<T> = Exclude<T, Refused>
 
-export function addRecovery(api: Hono<{ Bindings: Env }>, repository: string): void {
-  /** Clears a halt, or shows what public has and the ledger lacks; with `confirm` takes over what was shown. */
-  api.post('/api/resume', async (c) => {
-    const secret = credentialOf(c.req.raw)
-    const known = ['fromPublic', 'withdrawMissing', 'confirm', 'ceremony']
-    const body = await readBody(c.req.raw, BODY_BYTES_MAX, known)
-    const flag = (name: string) => body.has(name) && asBoolean(body.get(name), name)
-    const request: ResumeRequest = {
-      repository,
-      fromPublic: flag('fromPublic'),
-      withdrawMissing: flag('withdrawMissing'),
-      ...(body.has('confirm') ? { confirm: asString(body.get('confirm'), 'confirm') } : {}),
-      ...(body.has('ceremony') ? { ceremony: ceremonyFrom(body.get('ceremony')) } : {}),
-    }
-    return answer<Given<ResumeAnswer>>(await c.env.MEMBER.resume(request, secret))
-  })
+const count = integer(0)
+const LINE = text(2_000)
+const LINES = list(LINE)
+const STATE = word('keys', 'live', 'halted', 'released')
 
-  /** One batch of filling the bucket again from the ledger. `cursor` of the answer goes into the next call. */
-  api.post('/api/rebuild', async (c) => {
-    const secret = credentialOf(c.req.raw)
-    const body = await readBody(c.req.raw, BODY_BYTES_MAX, ['cursor', 'limit'])
-    const request = {
-      repository,
-      limit: body.has('limit') ? asInteger(body.get('limit'), 1, 'limit') : BATCH_DEFAULT,
-      ...(body.has('cursor') ? { cursor: asString(body.get('cursor'), 'cursor') } : {}),
-    }
-    return answer<Given<RebuildAnswer>>(await c.env.MEMBER.rebuild(request, secret))
-  })
+const STATUS = given({
+  state: STATE,
+  halted: maybe(LINE),
+  releasing: maybe(count),
+  epoch: count,
+  projects: count,
+  files: count,
+  staged: count,
+  quarantined: count,
+  live: maybe(given({ timestamp: count, snapshot: count, expires: LINE, publication: count })),
+  uncopied: maybe(count),
+  private: flag,
+  roles: list(given({ role: LINE, version: count, expires: LINE })),
+  freshness: maybe(
+    given({
+      profile: maybe(LINE),
+      timestampSeconds: count,
+      snapshotSeconds: count,
+      binSeconds: count,
+      tickSeconds: count,
+    }),
+  ),
+  warnings: list(given({ role: LINE, expires: LINE, days: count, message: LINE })),
+  lastError: maybe(LINE),
+}).schema
 
-  /** Rows after `after`, oldest first, at most `limit`. A reader goes on with the number of its last row. */
-  api.get('/api/journal', async (c) => {
-    const secret = credentialOf(c.req.raw)
-    const after = numberOf(c.req.query('after'), 'after', 0)
-    const limit = numberOf(c.req.query('limit'), 'limit', JOURNAL_ROWS_DEFAULT)
-    if (limit < 1 || limit > JOURNAL_ROWS_MAX) throw new FormatError(`limit must be between 1 and ${JOURNAL_ROWS_MAX}.`)
-    return answer<Given<JournalAnswer>>(await c.env.MEMBER.journal(repository, after, limit, secret))
-  })
-}
+const DIFFERENCE = given({
+  timestamp: count,
+  snapshot: count,
+  added: LINES,
+  withoutBytes: LINES,
+  missing: LINES,
+  differing: list(given({ file: LINE, why: LINE })),
+  roles: LINES,
+})
+const RESUMED = given({
+  applied: flag,
+  state: STATE,
+  halted: maybe(LINE),
+  difference: maybe(DIFFERENCE),
+  confirm: maybe(LINE),
+}).schema
+const REBUILT = given({
+  checked: count,
+  total: count,
+  restored: LINES,
+  replaced: LINES,
+  missing: list(given({ key: LINE, why: LINE })),
+  cursor: maybe(LINE),
+}).schema
+const JOURNAL = given({
+  rows: list(given({ seq: count, time: count, event: text(1_000_000), hash: text(64) })),
+  head: count,
+}).schema
 
-function ceremonyFrom(json: Json | undefined): NonNullable<ResumeRequest['ceremony']> {
-  const ceremony = objectOf(json, 'ceremony', ['roots', 'targets', 'bins', 'freshness'])
-  return {
-    roots: asStrings(ceremony.get('roots'), 'roots').map((text) => fromBase64(text, 'roots')),
-    targets: fromBase64(asString(ceremony.get('targets'), 'targets'), 'targets'),
-    bins: fromBase64(asString(ceremony.get('bins'), 'bins'), 'bins'),
-    freshness: freshnessFrom(ceremony.get('freshness')),
-  }
-}
-
-function numberOf(text: string | undefined, name: string, otherwise: number): number {
-  if (text === undefined) return otherwise
-  if (!/^\d{1,15}$/.test(text)) throw new FormatError(`${name} must be a whole number.`)
-  return Number(text)
+export function recoveryOperations(reader: Reader): AnyOperation[] {
+  const { repository } = reader
+  return [
+    operation({
+      id: 'getStatus',
+      method: 'GET',
+      path: '/api/status',
+      summary:
+        'State, versions, expiries and the last error. It says little the metadata does not, so it is as open as they are; it answers also when nothing can be read.',
+      params: {},
+      query: {},
+      answers: { 200: { description: 'As the publisher has it.', schema: STATUS } },
+      run: async ({ env, request }) => {
+        const status = await env.PUBLIC.status(repository)
+        if (status.ok && status.private) await mustRead(env, repository, request)
+        return answer<Status>(status)
+      },
+    }),
+    operation({
+      id: 'resume',
+      method: 'POST',
+      path: '/api/resume',
+      summary:
+        'Clears a halt whose cause is gone; with `fromPublic` shows what public has and the ledger lacks, and with `confirm` takes over what was shown.',
+      scopes: ['admin'],
+      secret: true,
+      params: {},
+      query: {},
+      body: {
+        fromPublic: maybe(flag),
+        withdrawMissing: maybe(flag),
+        confirm: maybe(text(100)),
+        ceremony: maybe(record(CEREMONY)),
+      },
+      bodyMax: CEREMONY_BYTES_MAX,
+      answers: { 200: { description: 'What was done, or would be.', schema: RESUMED } },
+      refusals: [409],
+      run: async ({ env, token, body: { fromPublic = false, withdrawMissing = false, confirm, ceremony } }) => {
+        const request = {
+          ...{ repository, fromPublic, withdrawMissing },
+          ...present({ confirm, ceremony: ceremony && ceremonyOf(ceremony) }),
+        }
+        return answer<Given<ResumeAnswer>>(await env.MEMBER.resume(request, token))
+      },
+    }),
+    operation({
+      id: 'rebuild',
+      method: 'POST',
+      path: '/api/rebuild',
+      summary:
+        'One batch of filling the bucket again from the ledger. `cursor` of the answer goes into the next call; without one it is complete.',
+      scopes: ['admin'],
+      secret: true,
+      params: {},
+      query: {},
+      body: { cursor: maybe(LINE), limit: maybe(integer(1)) },
+      answers: { 200: { description: 'What was looked at and put back.', schema: REBUILT } },
+      refusals: [409],
+      run: async ({ env, token, body: { cursor, limit = BATCH_DEFAULT } }) =>
+        answer<Given<RebuildAnswer>>(await env.MEMBER.rebuild({ repository, limit, ...present({ cursor }) }, token)),
+    }),
+    operation({
+      id: 'readJournal',
+      method: 'GET',
+      path: '/api/journal',
+      summary: 'Rows after `after`, oldest first. A reader goes on with the number of its last row.',
+      scopes: ['audit', 'admin'],
+      params: {},
+      query: { after: maybe(count), limit: maybe(integer(1, JOURNAL_ROWS_MAX)) },
+      answers: { 200: { description: '`head` is the number of the newest row.', schema: JOURNAL } },
+      run: async ({ env, token, query: { after = 0, limit = JOURNAL_ROWS_DEFAULT } }) =>
+        answer<Given<JournalAnswer>>(await env.MEMBER.journal(repository, after, limit, token)),
+    }),
+  ]
 }

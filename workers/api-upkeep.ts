@@ -1,60 +1,69 @@
-// The operators' API, upkeep: freshness, webhook, what the collector will do. State: none; who may do what is decided by
-// the publisher in the transaction of the change.
-import type { Hono } from 'hono'
-import type { Done, Freshness, Refused } from '../durable-objects/rpc.ts'
-import type { FreshnessProfile, GarbageAnswer, WebhookRequest } from '../durable-objects/rpc-upkeep.ts'
-import { asInteger, asString } from '../tuf/fields.ts'
-import type { Json } from '../tuf/json.ts'
-import { answer, credentialOf, objectOf, readBody } from './api-json.ts'
+// The operators' API, upkeep: freshness, the webhook, what the collector would delete. State: none; who may do what is
+// decided by the publisher in the transaction of the change.
+import type { Done, Refused } from '../durable-objects/rpc.ts'
+import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from '../durable-objects/rpc-upkeep.ts'
+import { answer } from './api-json.ts'
 import type { Env } from './env.ts'
-
-/** A URL and a secret are a few hundred bytes. */
-const BODY_BYTES_MAX = 16 * 1024
-/** Life and tick times, in seconds. */
-const TIMES = ['timestampSeconds', 'snapshotSeconds', 'binSeconds', 'tickSeconds'] satisfies (keyof Freshness)[]
+import { type AnyOperation, operation } from './operations.ts'
+import { freshness, given, integer, list, text, word } from './shapes.ts'
 
 type Given<T> = Exclude<T, Refused>
 
-/** The name of a profile, or four times in seconds. Which names there are is the publisher's to know. */
-export function freshnessFrom(value: Json | undefined): FreshnessProfile | Freshness {
-  if (typeof value === 'string') return value as FreshnessProfile
-  const seconds = objectOf(value, 'freshness', TIMES)
-  const time = (name: keyof Freshness) => asInteger(seconds.get(name), 1, name)
-  return {
-    timestampSeconds: time('timestampSeconds'),
-    snapshotSeconds: time('snapshotSeconds'),
-    binSeconds: time('binSeconds'),
-    tickSeconds: time('tickSeconds'),
-  }
+const DONE = { 200: { description: 'In force.', schema: given({}).schema } }
+const GARBAGE = given({
+  now: integer(0),
+  graceSeconds: integer(0),
+  counts: given({ metadata: integer(0), page: integer(0), blob: integer(0) }),
+  due: integer(0),
+  begun: integer(0),
+  entries: list(
+    given({ key: text(2_000), kind: word('metadata', 'page', 'blob'), reason: text(600), notBefore: integer(0) }),
+  ),
+}).schema
+
+/** @param repository the one that `/api/` is about */
+export function upkeepOperations(repository: string): AnyOperation[] {
+  const setWebhook = async (env: Env, request: WebhookRequest): Promise<Response> =>
+    answer<Given<Done>>(await env.MEMBER.setWebhook(request))
+  const put = { method: 'PUT', scopes: ['admin'], params: {}, query: {}, answers: DONE } as const
+  return [
+    operation({
+      ...put,
+      id: 'setFreshness',
+      path: '/api/settings/freshness',
+      summary: 'How long metadata lives and how often it is signed: a profile (standard, tight, lean), or four times.',
+      body: { freshness },
+      run: async ({ env, token, body }) => {
+        const request = { repository, token, freshness: body.freshness as FreshnessRequest['freshness'] }
+        return answer<Given<Done>>(await env.MEMBER.setFreshness(request))
+      },
+    }),
+    operation({
+      ...put,
+      id: 'setWebhook',
+      path: '/api/settings/webhook',
+      summary: 'Where warnings and halts are told. The secret signs what is sent, and is never given back.',
+      body: { url: text(2_000), secret: text(200) },
+      run: ({ env, token, body }) => setWebhook(env, { repository, token, webhook: body }),
+    }),
+    operation({
+      ...put,
+      id: 'removeWebhook',
+      method: 'DELETE',
+      path: '/api/settings/webhook',
+      summary: 'Tells nobody any more.',
+      run: ({ env, token }) => setWebhook(env, { repository, token, webhook: null }),
+    }),
+    operation({
+      id: 'listGarbage',
+      method: 'GET',
+      path: '/api/garbage',
+      summary: 'What the collector would delete, when and why; deletes nothing.',
+      scopes: ['admin', 'audit'],
+      params: {},
+      query: {},
+      answers: { 200: { description: 'What goes next comes first, at most 1,000.', schema: GARBAGE } },
+      run: async ({ env, token }) => answer<Given<GarbageAnswer>>(await env.MEMBER.garbage(repository, token)),
+    }),
+  ]
 }
-
-/** Adds the routes to `api`. @param repository the one that `/api/` is about */
-export function addUpkeep(api: Hono<{ Bindings: Env }>, repository: string): void {
-  /** `{"freshness": "tight"}`, or the four times. Takes an admin token. */
-  api.put('/api/settings/freshness', async (c) => {
-    const token = credentialOf(c.req.raw)
-    const body = await readBody(c.req.raw, BODY_BYTES_MAX, ['freshness'])
-    const freshness = freshnessFrom(body.get('freshness'))
-    return answer<Given<Done>>(await c.env.MEMBER.setFreshness({ repository, token, freshness }))
-  })
-
-  /** `{"url": "https://…", "secret": "…"}`. Takes an admin token; the secret is never given back. */
-  api.put('/api/settings/webhook', async (c) => {
-    const token = credentialOf(c.req.raw)
-    const body = await readBody(c.req.raw, BODY_BYTES_MAX, ['url', 'secret'])
-    const webhook = { url: asString(body.get('url'), 'url'), secret: asString(body.get('secret'), 'secret') }
-    return setWebhook(c.env, { repository, token, webhook })
-  })
-
-  api.delete('/api/settings/webhook', (c) =>
-    setWebhook(c.env, { repository, token: credentialOf(c.req.raw), webhook: null }),
-  )
-
-  /** What the collector would delete, when and why. Takes an admin or audit token; deletes nothing. */
-  api.get('/api/garbage', async (c) =>
-    answer<Given<GarbageAnswer>>(await c.env.MEMBER.garbage(repository, credentialOf(c.req.raw))),
-  )
-}
-
-const setWebhook = async (env: Env, request: WebhookRequest): Promise<Response> =>
-  answer<Given<Done>>(await env.MEMBER.setWebhook(request))

@@ -70,6 +70,7 @@ export function uploadOperations(repository: string): AnyOperation[] {
       scopes: ['upload'],
       params: { ...at, number: integer(1, 256) },
       query: {},
+      raw: 'application/octet-stream',
       answers: { 200: { description: 'The parts that are there.', schema: OPENED } },
       refusals: [404],
       run: ({ env, request, token, path: { filename, sha256, number } }) =>

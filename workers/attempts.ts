@@ -12,7 +12,7 @@ export const FAILURES_MAX = 20
 const WINDOW_MS = 60_000
 /** A token that is none stays none; that is remembered so long. */
 const BAD_KEPT_MS = 60_000
-/** 64-digit keys and a number, ≈ 200 bytes each: 2 MB. The oldest go first. */
+/** 64-digit keys, a door and a number, ≈ 200 bytes each: 2 MB. The oldest go first. */
 const BAD_MAX = 8_192
 /** ≈ 150 bytes each: 1 MB. */
 const ADDRESSES_MAX = 8_192
@@ -26,7 +26,7 @@ export interface Attempt {
 }
 
 export class Attempts {
-  /** Digest → until when (ms). */
+  /** Digest and door → until when (ms). */
   readonly #bad = new Map<string, number>()
   readonly #failures = new Map<string, { count: number; until: number }>()
 
@@ -34,28 +34,30 @@ export class Attempts {
    * To be called before the publisher is asked.
    *
    * @param challenge of a 401
+   * @param door what was knocked at: what is none here may be good there
    * @throws Problem 401 for what failed just now, 429 for an address that failed too often
    */
-  async admit(request: Request, token: string, challenge: string): Promise<Attempt> {
+  async admit(request: Request, token: string, challenge: string, door = ''): Promise<Attempt> {
     const digest = await digestOf(token)
     const now = Date.now()
-    if ((this.#bad.get(digest) ?? 0) > now) throw new Problem(401, UNAUTHENTICATED, { 'WWW-Authenticate': challenge })
+    if ((this.#bad.get(digest + door) ?? 0) > now)
+      throw new Problem(401, UNAUTHENTICATED, { 'WWW-Authenticate': challenge })
     const address = addressOf(request)
     const failures = this.#failures.get(address)
     if (failures && failures.until > now && failures.count >= FAILURES_MAX)
       throw new Problem(429, 'Too many tokens from this address were none: try again in a minute.', {
         'Retry-After': String(Math.ceil((failures.until - now) / 1000)),
       })
-    return { digest, failed: () => this.#note(address, digest) }
+    return { digest, failed: () => this.#note(address, digest + door) }
   }
 
-  #note(address: string, digest: string): void {
+  #note(address: string, bad: string): void {
     const now = Date.now()
     const known = this.#failures.get(address)
     const window = known && known.until > now ? known : { count: 0, until: now + WINDOW_MS }
     window.count++
     remember(this.#failures, address, window, ADDRESSES_MAX)
-    remember(this.#bad, digest, now + BAD_KEPT_MS, BAD_MAX)
+    remember(this.#bad, bad, now + BAD_KEPT_MS, BAD_MAX)
   }
 }
 

@@ -19,6 +19,7 @@ const REFUSALS: Readonly<Record<number, string>> = {
   401: 'No token, or none that is known here.',
   403: 'The token may not do this, or a page of another origin asked.',
   404: 'There is no such thing.',
+  409: 'It cannot be done as things stand; the detail says what stands in its way.',
   413: 'The body is too large.',
   415: 'The body is not application/json.',
   429: 'Too many bad tokens from this address; Retry-After says when to ask again.',
@@ -26,8 +27,8 @@ const REFUSALS: Readonly<Record<number, string>> = {
 }
 
 /** Statuses of refusal that an operation may answer: on a private index also a read wants a token. */
-export function refusalsOf({ body, refusals = [] }: AnyOperation): number[] {
-  const asked = body === undefined ? [] : [413, 415]
+function refusalsOf({ body, raw, refusals = [] }: AnyOperation): number[] {
+  const asked = [...(body ? [413, 415] : []), ...(raw ? [413] : [])]
   return [...new Set([400, 401, 403, 429, 503, ...asked, ...refusals])].sort((a, b) => a - b)
 }
 
@@ -35,7 +36,7 @@ const parameters = (place: 'path' | 'query', fields: Fields) =>
   Object.entries(fields).map(([name, { schema, optional }]) => ({ name, in: place, required: !optional, schema }))
 
 function describe(each: AnyOperation): Schema {
-  const { id, summary, scopes, params, query, body, bodyOptional, answers } = each
+  const { id, summary, scopes, secret, params, query, body, bodyOptional, raw, answers } = each
   const fields = Object.entries(body ?? {})
   const schema = {
     type: 'object',
@@ -59,16 +60,21 @@ function describe(each: AnyOperation): Schema {
   return {
     operationId: id,
     summary,
-    ...(scopes === undefined ? {} : { security: [{ token: [] }], 'x-scopes': scopes }),
+    ...(scopes || secret
+      ? { security: [...(scopes ? [{ token: [] }] : []), ...(secret ? [{ bootstrap: [] }] : [])] }
+      : {}),
+    ...(scopes ? { 'x-scopes': scopes } : {}),
     parameters: [...parameters('path', params), ...parameters('query', query)],
     ...(body === undefined
       ? {}
       : { requestBody: { required: !bodyOptional, content: { 'application/json': { schema } } } }),
+    ...(raw === undefined ? {} : { requestBody: { required: true, content: { [raw]: { schema: {} } } } }),
     responses: Object.fromEntries(responses),
   }
 }
 
-export function openApiOf(operations: readonly AnyOperation[]): Schema {
+/** @param server where the paths begin */
+export function openApiOf(operations: readonly AnyOperation[], server: string): Schema {
   const paths: Record<string, Record<string, Schema>> = {}
   for (const each of operations) {
     paths[each.path] ??= {}
@@ -79,12 +85,16 @@ export function openApiOf(operations: readonly AnyOperation[]): Schema {
     info: {
       title: 'tuf-edge: the operators’ API',
       version: '1',
-      description: 'Projects, releases and files. Fields of answers are only ever added.',
+      description: 'Everything under /api/. Fields of answers are only ever added.',
     },
+    servers: [{ url: server }],
     paths,
     components: {
       schemas: { Problem: PROBLEM },
-      securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'tuf-edge token create' } },
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer', description: 'tuf-edge token create' },
+        bootstrap: { type: 'http', scheme: 'bearer', description: 'The bootstrap secret of the deployment' },
+      },
     },
   }
 }

@@ -30,12 +30,18 @@ export interface Operation<P extends Fields = Fields, Q extends Fields = Fields,
   summary: string
   /** Any of these suffices; absent: open to whoever may read. */
   scopes?: readonly Scope[]
+  /** The bootstrap secret will do, where it still lives, or is the only thing that will. */
+  secret?: true
   params: P
   query: Q
   /** Absent: whatever body comes is not looked at. */
   body?: B
   /** The body may be left out, which means that no field is given. */
   bodyOptional?: true
+  /** Bytes of the longest body, where it may be longer than a few fields. */
+  bodyMax?: number
+  /** Media type of a body that is no JSON object of ours: the handler reads it. */
+  raw?: string
   /** Statuses below 400, with what they mean and the schema of their JSON. */
   answers: Readonly<Record<number, { description: string; schema: Schema }>>
   /** Refusals beside the ones that every operation of its kind has. */
@@ -53,6 +59,12 @@ export const operation = <P extends Fields, Q extends Fields, B extends Fields>(
   run: (call) => described.run(call as unknown as Call<P, Q, B>),
 })
 
+/** The fields that were given. */
+export const present = <T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>
+  }
+
 /** 202: accepted, and visible in a moment. */
 export const changed = <T extends { ok: true; visible: boolean }>(result: T | Refused): Response =>
   answer<T>(result, result.ok && !result.visible ? 202 : 200)
@@ -61,7 +73,7 @@ export function addOperations(api: Hono<{ Bindings: Env }>, operations: readonly
   for (const each of operations)
     api.on(each.method, each.path.replaceAll(/\{(\w+)\}/g, ':$1'), async (c) => {
       const request = c.req.raw
-      const token = each.scopes === undefined ? '' : credentialOf(request)
+      const token = each.scopes === undefined && !each.secret ? '' : credentialOf(request)
       return each.run({
         env: c.env,
         request,
@@ -73,20 +85,25 @@ export function addOperations(api: Hono<{ Bindings: Env }>, operations: readonly
     })
 }
 
-async function bodyOf({ body, bodyOptional }: AnyOperation, request: Request): Promise<Values<Fields>> {
+async function bodyOf({ body, bodyOptional, bodyMax }: AnyOperation, request: Request): Promise<Values<Fields>> {
   if (body === undefined) return {}
   const absent = bodyOptional && request.headers.get('content-type') === null
-  const object = absent ? new Map<string, Json>() : await readBody(request, BODY_BYTES_MAX, Object.keys(body))
+  const object = absent
+    ? new Map<string, Json>()
+    : await readBody(request, bodyMax ?? BODY_BYTES_MAX, Object.keys(body))
   return Object.fromEntries(Object.entries(body).map(([name, shape]) => [name, shape.read(object.get(name), name)]))
 }
 
-/** Parts of a URL are texts; where a number is wanted, its digits. */
+/** Parts of a URL are texts; where a number is wanted, its digits, and for a flag its word. */
 function readTexts(fields: Fields, texts: Record<string, string>): Values<Fields> {
   return Object.fromEntries(
     Object.entries(fields).map(([name, shape]) => {
       const text = texts[name]
-      const number = shape.schema.type === 'integer' && text !== undefined && /^\d{1,15}$/.test(text)
-      return [name, shape.read(number ? Number(text) : text, name)]
+      const { type } = shape.schema
+      if (type === 'integer' && text !== undefined && /^\d{1,15}$/.test(text))
+        return [name, shape.read(Number(text), name)]
+      if (type === 'boolean' && (text === 'true' || text === 'false')) return [name, shape.read(text === 'true', name)]
+      return [name, shape.read(text, name)]
     }),
   )
 }

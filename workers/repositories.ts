@@ -5,12 +5,7 @@
 // knows is no other's. Invariant: a face is made for one repository and never hears of another; where the path ends in
 // none, the publisher's "not initialised" is all there is to learn.
 import { Hono } from 'hono'
-import { addAdoption } from './api-adopt.ts'
-import { guardApi } from './api-guard.ts'
-import { closeApi } from './api-json.ts'
-import { addRecovery } from './api-recovery.ts'
-import { addTokens } from './api-tokens.ts'
-import { addUpkeep } from './api-upkeep.ts'
+import { createAdoptedApi } from './api.ts'
 import type { Env } from './env.ts'
 import { answerTo, NotFound, Problem } from './errors.ts'
 import { createFace } from './face.ts'
@@ -63,14 +58,7 @@ export function createAdoptedFace(repository: string): Face {
     await (OWN_RULES.test(c.req.path) ? next() : guardReading(c, reader, next))
     if (!c.res.headers.has('X-Content-Type-Options')) c.header('X-Content-Type-Options', 'nosniff')
   })
-  const api = new Hono<{ Bindings: Env }>()
-  guardApi(api, reader)
-  addAdoption(api, repository)
-  addTokens(api, repository)
-  addUpkeep(api, repository)
-  addRecovery(api, repository)
-  closeApi(api)
-  face.route('/', api)
+  face.route('/', createAdoptedApi(reader, `/r/${repository}`))
   const reads = (path: string, read: (c: { env: Env; req: { raw: Request; path: string } }) => Promise<Response>) => {
     face.get(path, (c) => read(c))
     face.all(path, () => answerTo(new Problem(405, 'This can only be read.', { Allow: 'GET, HEAD' })))

@@ -5,7 +5,7 @@ import { parseVersion, releaseKey } from '../pypi/versions.ts'
 import { FormatError } from '../tuf/errors.ts'
 import { asArray, asBoolean, asInteger, asString } from '../tuf/fields.ts'
 import type { Json } from '../tuf/json.ts'
-import { objectOf } from './api-json.ts'
+import { fromBase64, objectOf } from './api-json.ts'
 
 export type Schema = { [key: string]: unknown }
 
@@ -61,6 +61,12 @@ export const integer = (least: number, most: number = Number.MAX_SAFE_INTEGER): 
 
 export const flag: Shape<boolean> = { schema: { type: 'boolean' }, read: asBoolean }
 
+/** Bytes in standard base64, with padding. */
+export const base64: Shape<Uint8Array> = {
+  schema: { type: 'string', contentEncoding: 'base64' },
+  read: (value, what) => fromBase64(asString(value, what), what),
+}
+
 export const nothing: Shape<null> = {
   schema: { type: 'null' },
   read(value, what) {
@@ -114,6 +120,23 @@ export const given = (fields: Fields): Shape<unknown> => {
   const { additionalProperties: _, ...open } = schema
   return { schema: open, read }
 }
+
+const TOKEN_ID = /^[0-9a-f]{12}$/
+export const tokenId: Shape<string> = {
+  schema: { type: 'string', pattern: TOKEN_ID.source },
+  read(value, what) {
+    const id = asString(value, what)
+    if (TOKEN_ID.test(id)) return id
+    throw new FormatError(`${what} must be 12 hex digits, as the list of tokens shows them.`)
+  },
+}
+
+/** Life and tick times in seconds, or the name of a profile. Which names there are is the publisher's to know. */
+const seconds = integer(1)
+export const freshness = either(
+  text(40),
+  record({ timestampSeconds: seconds, snapshotSeconds: seconds, binSeconds: seconds, tickSeconds: seconds }),
+)
 
 /** A project's name in any spelling; read as its normal form (PEP 503). */
 export const projectName: Shape<string> = {

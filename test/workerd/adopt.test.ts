@@ -58,6 +58,26 @@ describe('adoption', () => {
     await clientOver(await theirs.newStore()).refresh()
   })
 
+  test('its API is described under its own address, and no call of an index is in it', async () => {
+    await json('POST', '/api/adopt', (await adoption.request()).body, BOOTSTRAP)
+    const answer = await newFace()('/api/openapi.json')
+    const { servers, paths } = await answer.json<{ servers: unknown; paths: Record<string, object> }>()
+    expect([answer.status, servers]).toEqual([200, [{ url: `/r/${adoption.name}` }]])
+    expect(Object.keys(paths)).toEqual(
+      expect.arrayContaining([
+        '/api/adopt',
+        '/api/metadata',
+        '/api/metadata/{role}',
+        '/api/origin',
+        '/api/release',
+        '/api/tokens',
+      ]),
+    )
+    expect(Object.keys(paths).filter((path) => /projects|publishers|uploads/.test(path))).toEqual([])
+    for (const path of Object.keys(paths))
+      expect([path, (await newFace()(path.replace(/\{\w+\}/, 'x'), { method: 'PATCH' })).status]).toEqual([path, 405])
+  })
+
   test('the root without the former keys goes out an hour later, and nobody falls over it', async () => {
     const { body } = await adoption.request()
     await json('POST', '/api/adopt', body, BOOTSTRAP)

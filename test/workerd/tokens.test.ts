@@ -75,7 +75,7 @@ describe('minting', () => {
     ['an unknown scope', { ...right, scopes: ['everything'], expires: 1 }, /scopes out of/],
     ['a role that is none', { ...right, scopes: ['metadata:../root'], expires: 1 }, /scopes out of/],
     ['no scope', { ...right, scopes: [], expires: 1 }, /scopes out of/],
-    ['a project that is none', { ...right, projects: ['a b'], expires: 1 }, /'projects'/],
+    ['a project that is none', { ...right, projects: ['a b'], expires: 1 }, /of projects is no project name/],
     ['no project', { ...right, projects: [], expires: 1 }, /a list of normalised project names/],
     ['projects unsaid', { ...right, projects: undefined, expires: 1 }, /either projects/],
     ['projects and all', { ...right, allProjects: true, expires: 1 }, /either projects/],
@@ -110,6 +110,14 @@ describe('minting', () => {
       [{ scopes: ['upload'], allProjects: true }, /these projects/],
     ] as const)
       await expectProblem(await mint({ name: 'x', expires: inAnHour(), ...wider }, narrow.token), 403, detail)
+  })
+
+  test('what is none at one door stays good at the other', async () => {
+    const { token } = await minted({ scopes: ['admin', 'audit'], allProjects: true }, world.token)
+    await expectProblem(await call('POST', '/api/ceremony/keys', { token }), 401, AUTH)
+    expect((await call('GET', '/api/tokens', { token })).status).toBe(200)
+    await expectProblem(await call('GET', '/api/tokens', { token: BOOTSTRAP }), 401, AUTH)
+    await expectProblem(await call('POST', '/api/ceremony/keys', { token: BOOTSTRAP }), 409, /initialised already/)
   })
 
   test('no token, no secret: 401, and nothing of it in the answer', async () => {
