@@ -26,6 +26,14 @@ export function mustBeReadable(token: string): string {
   )
 }
 
+/** A repository beside the index has everything below its own path. */
+const REPOSITORY = /^\/r\/[a-z][a-z0-9-]{0,39}(?=\/|$)/
+
+/** A path of the service below the repository that `base` names, or of the index. */
+export function apiUrl(base: string, path: string): URL {
+  return new URL((REPOSITORY.exec(new URL(base).pathname)?.[0] ?? '') + path, base)
+}
+
 /** One call; `body` is sent as JSON. The token travels in a header, never in a URL. @throws ApiError */
 export async function callApi<T>(
   base: string,
@@ -37,7 +45,7 @@ export async function callApi<T>(
   if (options.token !== undefined) headers.authorization = `Bearer ${mustBeReadable(options.token)}`
   if (options.body !== undefined) headers['content-type'] = 'application/json'
   const body = options.body === undefined ? {} : { body: JSON.stringify(options.body) }
-  const { status, text } = await exchange(new URL(path, base), { method, headers, ...body })
+  const { status, text } = await exchange(apiUrl(base, path), { method, headers, ...body })
   if (status < 200 || status > 299)
     throw new ApiError(status, sentence(text) ?? `${method} ${path} was answered ${status}.`)
   try {

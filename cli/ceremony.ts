@@ -92,7 +92,14 @@ export async function holdCeremony(input: CeremonyInput): Promise<CeremonyResult
 }
 
 /** Each online key must have signed for its own role in this repository: a proof copied from elsewhere does not hold. */
-async function checkProofs({ repositoryId, keys }: OnlineKeys): Promise<Record<'timestamp' | 'snapshot' | 'bin', Key>> {
+async function checkProofs(online: OnlineKeys): Promise<Record<'timestamp' | 'snapshot' | 'bin', Key>> {
+  const { timestamp, snapshot, bin } = await provenKeys(online)
+  if (!timestamp || !snapshot || !bin) throw new Error('The service did not name its timestamp, snapshot and bin keys.')
+  return { timestamp, snapshot, bin }
+}
+
+/** The service's keys by role. @throws if it could not prove that it has one of them */
+export async function provenKeys({ repositoryId, keys }: OnlineKeys): Promise<Partial<Record<string, Key>>> {
   const checked = new Map<string, Key>()
   for (const { role, public: publicHex, proof } of keys) {
     fromHex(publicHex)
@@ -102,7 +109,5 @@ async function checkProofs({ repositoryId, keys }: OnlineKeys): Promise<Record<'
       throw new Error(`The service could not prove that it holds its ${role} key. Nothing was signed; ask again.`)
     checked.set(role, key)
   }
-  const [timestamp, snapshot, bin] = ['timestamp', 'snapshot', 'bin'].map((role) => checked.get(role))
-  if (!timestamp || !snapshot || !bin) throw new Error('The service did not name its timestamp, snapshot and bin keys.')
-  return { timestamp, snapshot, bin }
+  return Object.fromEntries(checked)
 }

@@ -165,10 +165,10 @@ async function mintFirst({ url, bootstrapSecret }: InitOptions): Promise<string 
   }
 }
 
-/** Where secrets go: never over plain HTTP, but to this machine. */
-export function parseDeployment(text: string): string {
+/** Where secrets go: never over plain HTTP, but to this machine. @param who wants it, for the refusal */
+export function parseDeployment(text: string, who = 'init'): string {
   if (!URL.canParse(text))
-    throw new CommandError(`init wants a URL such as https://pypi.example.org, not '${text}'.`, 2)
+    throw new CommandError(`${who} wants a URL such as https://pypi.example.org, not '${text}'.`, 2)
   const { protocol, hostname, origin } = new URL(text)
   if (protocol !== 'https:' && !(protocol === 'http:' && LOOPBACK.has(hostname)))
     throw new CommandError(`The bootstrap secret is sent over HTTPS alone: begin the URL with https://.`, 2)

@@ -2,6 +2,7 @@
 // that somebody can change in one sentence, a fault of ours with its stack.
 import { readFileSync } from 'node:fs'
 import { DownloadError, TufError } from '../tuf/errors.ts'
+import { ADOPT_HELP, adoptCommand } from './adopt.ts'
 import { ApiError } from './api.ts'
 import { AUDIT_HELP, auditCommand } from './audit.ts'
 import { nobodyThere } from './caller.ts'
@@ -13,10 +14,12 @@ import { IMPORT_HELP, importCommand } from './import.ts'
 import { INIT_HELP, initCommand } from './init.ts'
 import { changeCommand, PROJECTS_HELP, projectCommand } from './projects.ts'
 import { PUBLISHER_HELP, publisherCommand } from './publisher.ts'
+import { PUSH_HELP, pushCommand } from './push.ts'
 import { REBUILD_HELP, rebuildCommand } from './rebuild.ts'
 import { RENEW_HELP, renewCommand } from './renew.ts'
 import { RESUME_HELP, resumeCommand } from './resume.ts'
 import { SERVE_HELP, serve } from './serve.ts'
+import { SIGN_HELP, signCommand } from './sign.ts'
 import { STATUS_HELP, statusCommand } from './status.ts'
 import { CommandError, note, red, say } from './terminal.ts'
 import { TOKEN_HELP, tokenCommand } from './token.ts'
@@ -71,6 +74,13 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     help: REBUILD_HELP,
     does: 'puts metadata and pages back into a bucket that lost them',
   },
+  adopt: {
+    run: adoptCommand,
+    help: ADOPT_HELP,
+    does: 'takes over the freshness of a repository that is signed elsewhere',
+  },
+  sign: { run: signCommand, help: SIGN_HELP, does: 'adds a signature to roots' },
+  push: { run: pushCommand, help: PUSH_HELP, does: 'hands over new metadata of a repository that is signed elsewhere' },
 }
 
 const HELP = `tuf-edge: a Python package index whose every answer can be verified

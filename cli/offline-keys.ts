@@ -77,6 +77,18 @@ export class KeyFolder {
     return { keys, thresholds: { root: 1, targets: 1, bins: 1 }, made: true }
   }
 
+  /** The keys of `role` that are in this folder, whoever holds the others. @throws CommandError if there is none */
+  async keysOf(role: OfflineRole, passphrase: string | null): Promise<OfflineKey[]> {
+    const names = existsSync(this.path) ? readdirSync(this.path).filter((name) => name.endsWith('.key.json')) : []
+    const keys: OfflineKey[] = []
+    for (const name of names.filter((name) => name.startsWith(`${role}-`)).sort()) {
+      const file = this.#read<KeyFile>(name)
+      keys.push(await unlock(file, { name, role, publicHex: file.public }, passphrase))
+    }
+    if (keys.length === 0) throw new CommandError(`${this.path} holds no key of ${role}.`)
+    return keys
+  }
+
   /** Metadata as it was signed. */
   save(name: string, bytes: Uint8Array): void {
     this.#put(name, bytes)

@@ -9,6 +9,7 @@ import type { Env } from './env.ts'
 import { log, Missing, Unavailable } from './errors.ts'
 import type { Expected } from './objects.ts'
 import type { Target } from './publication.ts'
+import type { Trust } from './trust.ts'
 
 /** From the request to the origin's headers; its body may take as long as it goes on. */
 const HEADERS_WAIT_MS = 10_000
@@ -16,24 +17,40 @@ const HEADERS_WAIT_MS = 10_000
 /** Sends what `send` finds in the bucket; what is missing there is fetched first. */
 export async function fromOrigin(
   env: Env,
-  origin: string,
+  trust: Trust,
   target: Target,
   object: Expected,
   request: Request,
   send: () => Promise<Response>,
 ): Promise<Response> {
   // A HEAD reads no object, and would promise what may not be there.
-  if (request.method === 'HEAD' && !(await env.BUCKET.head(object.key))) await copy(env, origin, target, object)
+  if (request.method === 'HEAD' && !(await env.BUCKET.head(object.key))) await fetchMissing(env, trust, target, object)
   try {
     return await send()
   } catch (error) {
     if (!(error instanceof Missing)) throw error
-    await copy(env, origin, target, object)
+    await fetchMissing(env, trust, target, object)
     return send()
   }
 }
 
+/** The origin may have been set or moved since this isolate heard of it, so where it does not help the publisher is asked. */
+async function fetchMissing(env: Env, trust: Trust, target: Target, object: Expected): Promise<void> {
+  const origin = await originOf(env, trust)
+  try {
+    await copy(env, origin, target, object)
+  } catch (error) {
+    await trust.askAgain(env)
+    const present = await originOf(env, trust)
+    if (present === origin) throw error
+    await copy(env, present, target, object)
+  }
+}
+
+const originOf = async (env: Env, trust: Trust): Promise<string> => (await trust.get(env)).adopted?.origin ?? ''
+
 async function copy(env: Env, origin: string, target: Target, object: Expected): Promise<void> {
+  if (origin === '') throw new Missing(target.path)
   const names = [target.path, targetUrlName(target.path, target.sha256)]
   if (target.foreign?.sha512) names.push(targetUrlName(target.path, target.foreign.sha512))
   // Which of them the owner's server has depends on its layout; the digest of what comes decides.

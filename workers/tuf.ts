@@ -98,7 +98,7 @@ async function answerTarget(env: Env, reader: Reader, request: Request, segments
     const object = objectOf(publication.trusted.place, target)
     const send = () => sendObject(env, reader, request, object, cacheOf(reader, target), headers)
     const { adopted } = publication.trusted
-    return adopted?.origin ? fromOrigin(env, adopted.origin, target, object, request, send) : send()
+    return adopted ? fromOrigin(env, reader.trust, target, object, request, send) : send()
   }
   throw new NotFound('There is no such target in the present publication.')
 }

@@ -29,6 +29,11 @@ export class WarmClient {
     return info && new Uint8Array(readFileSync(await updater.downloadTarget(info)))
   }
 
+  /** Where it keeps what it trusts. */
+  get folder(): string {
+    return this.#folder
+  }
+
   /** Version of the snapshot that the last `read` trusted. */
   snapshot(): number {
     return JSON.parse(readFileSync(join(this.#folder, 'snapshot.json'), 'utf8')).signed.version
