@@ -1,12 +1,15 @@
 // A face of its own for a test: one call is one isolate, cold. The bucket counts what is read, and doors can be replaced.
 import { createExecutionContext, runInDurableObject } from 'cloudflare:test'
 import { exports } from 'cloudflare:workers'
+import { expect } from 'vitest'
 import { type CeremonyResult, holdCeremony, makeOfflineKey, type OfflineKey } from '../../cli/ceremony.ts'
+import { Custody } from '../../durable-objects/custody.ts'
 import type { Publisher } from '../../durable-objects/publisher.ts'
 import { shardOf } from '../../tuf/bins.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
 import { blobKey, blobMetadataKey, timestampKey } from '../../tuf/layout.ts'
 import { parseTimestamp } from '../../tuf/metadata.ts'
+import type { Signer } from '../../tuf/sign.ts'
 import type { Env } from '../../workers/env.ts'
 import { createFace } from '../../workers/face.ts'
 import { BOOTSTRAP, bindings, STANDARD } from './repository.ts'
@@ -196,3 +199,20 @@ export const setClock = ({ name }: KeyedRepository, now: () => number) =>
   runInDurableObject(bindings.PUBLISHER.getByName(name), (publisher: Publisher) => {
     publisher.clock = now
   })
+
+/** Signs as the publisher does, with its own keys: what only a stolen key could make. */
+export const signAs = <T>(
+  of: KeyedRepository,
+  work: (signer: (role: 'timestamp' | 'snapshot' | 'bin') => Promise<Signer>) => Promise<T>,
+) =>
+  runInDurableObject(bindings.PUBLISHER.getByName(of.name), async (_: Publisher, state) => {
+    const custody = new Custody(state.storage.sql, bindings.WRAPPING_SECRET)
+    return work((role) => custody.signer(role))
+  })
+
+export async function expectCorrupt(answer: Response) {
+  const body = await answer.text()
+  expect([answer.status, body]).toEqual([503, expect.stringMatching(/^corrupt: [^\n]+\n$/)])
+  expect([answer.headers.get('cache-control'), answer.headers.get('retry-after')]).toEqual(['no-store', '1'])
+  expect(answer.headers.has('etag')).toBe(false)
+}

@@ -381,35 +381,3 @@ describe('freshness', () => {
     expect(await bucket.head(metadataKey(repository.place, 1, 'root'))).not.toBeNull()
   })
 })
-
-describe('custody', () => {
-  test('no object exists before its ceremony, and nobody without the secret makes one', async () => {
-    const nobody = 'never-initialised'
-    expect(await (await newRepository()).public.trust(nobody)).toMatchObject({ ok: false, status: 503 })
-    const { member } = await newRepository()
-    expect(await member.createKeys(nobody, 'wrong')).toMatchObject({ ok: false, status: 401 })
-    expect(
-      await member.mint({ repository: nobody, name: 'x', scopes: ['admin'], expires: 2e9 }, 'wrong'),
-    ).toMatchObject({ ok: false })
-  })
-
-  test('the ledger holds no private key in the clear', async () => {
-    const repository = await newRepository()
-    const rows = await sqlOf<{ wrapped: ArrayBuffer }>(repository, 'SELECT wrapped FROM online_keys')
-    expect(rows).toHaveLength(3)
-    for (const { wrapped } of rows)
-      await expect(crypto.subtle.importKey('pkcs8', wrapped, { name: 'Ed25519' }, false, ['sign'])).rejects.toThrow()
-  })
-
-  test('the bootstrap secret ends with the first admin token', async () => {
-    const repository = await newRepository()
-    const admin = await repository.token(['admin', 'upload'])
-    await expect(repository.token(['upload'])).rejects.toThrow('bootstrap secret ended')
-    const expires = Math.floor(Date.now() / 1000) + 3_600
-    const minted = await repository.member.mint(
-      { repository: repository.name, name: 'by admin', scopes: ['upload'], expires },
-      admin,
-    )
-    expect(minted.ok).toBe(true)
-  })
-})
