@@ -17,6 +17,7 @@ import type { Context } from './publication/context.ts'
 import { handedBack } from './release.ts'
 import { type Refused, refused, type Scope } from './rpc.ts'
 import type { AdoptRequest, HandedOver, OriginRequest, PushRequest } from './rpc-adopt.ts'
+import { lookForFiles } from './target-files.ts'
 
 /** Above everything the former signer served, and room for what it signs until it is switched off: 1,000 versions. */
 const VERSIONS_APART = 1_000
@@ -73,6 +74,8 @@ export async function push(ctx: Context, { token, files }: PushRequest, arm: () 
   }
   const wrong = getFact(sql, 'kind') === 'adopted' ? undefined : await complaintOfIndex(ctx, admitted, held)
   if (wrong !== undefined) return refused('invalid', 400, `index: ${wrong}`)
+  const seen = await lookForFiles(ctx, admitted, held)
+  if ('ok' in seen) return seen
   return ctx.storage.transactionSync(() => {
     // The token may have been revoked while signatures were checked.
     const bearer = mayHandOver(ctx, token, files)
@@ -82,7 +85,7 @@ export async function push(ctx: Context, { token, files }: PushRequest, arm: () 
       appendJournal(sql, ctx.now(), { event: 'pushed', files: taken.accepted, token: bearer.id })
       arm()
     }
-    return taken
+    return seen.fresh === 0 ? taken : { ...taken, targets: seen }
   })
 }
 

@@ -27,7 +27,16 @@ import {
   type Trust,
   type YankRequest,
 } from './rpc.ts'
-import type { AdoptRequest, MetadataAnswer, OriginRequest, PushAnswer, PushRequest } from './rpc-adopt.ts'
+import type {
+  AdoptRequest,
+  GateRequest,
+  MetadataAnswer,
+  OriginRequest,
+  PushAnswer,
+  PushRequest,
+  PutTargetAnswer,
+  PutTargetRequest,
+} from './rpc-adopt.ts'
 import type { LargeAnswer, LargeRequest } from './rpc-large.ts'
 import type {
   AddPublisherAnswer,
@@ -203,6 +212,15 @@ export class Member extends WorkerEntrypoint<Env> {
   /** Hands an adopted repository back to its owner. */
   async release(request: PushRequest): Promise<PushAnswer> {
     return ask<PushAnswer>(this.env, request.repository, (stub) => stub.release(request))
+  }
+
+  async setGate(request: GateRequest): Promise<Done> {
+    return ask<Done>(this.env, request.repository, (stub) => stub.setGate(request))
+  }
+
+  /** Whether a target file may be put into the bucket. */
+  async mayPutTarget(request: PutTargetRequest): Promise<PutTargetAnswer> {
+    return ask<PutTargetAnswer>(this.env, request.repository, (stub) => stub.mayPutTarget(request))
   }
 
   async setOrigin(request: OriginRequest): Promise<Done> {

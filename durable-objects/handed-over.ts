@@ -19,7 +19,7 @@ import {
 import { liveRoles, setLiveRole } from './ledger/roles.ts'
 import { type Context, Halt } from './publication/context.ts'
 import { type Refused, refused } from './rpc.ts'
-import type { HandedOver } from './rpc-adopt.ts'
+import type { HandedOver, TargetsSeen } from './rpc-adopt.ts'
 
 /** Longer than a client's run: a root that drops keys goes out so long after the one that names old and new. */
 const RUN_MS = 3_600_000
@@ -28,7 +28,13 @@ const FILE_BYTES_MAX = 1_990_000
 const DAY_MS = 86_400_000
 const WARN_DAYS = 30
 
-export type Taken = { ok: true; accepted: string[]; held: { root: number; notBefore: number }[]; warnings: string[] }
+export type Taken = {
+  ok: true
+  accepted: string[]
+  held: { root: number; notBefore: number }[]
+  targets?: TargetsSeen
+  warnings: string[]
+}
 
 /** What the repository is now: names and digests of its roles; their files are read when they are asked for. */
 export function heldNow(ctx: Context): Held {

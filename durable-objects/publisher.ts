@@ -50,7 +50,16 @@ import {
   type Trust,
   type YankRequest,
 } from './rpc.ts'
-import type { AdoptRequest, MetadataAnswer, OriginRequest, PushAnswer, PushRequest } from './rpc-adopt.ts'
+import type {
+  AdoptRequest,
+  GateRequest,
+  MetadataAnswer,
+  OriginRequest,
+  PushAnswer,
+  PushRequest,
+  PutTargetAnswer,
+  PutTargetRequest,
+} from './rpc-adopt.ts'
 import type { LargeAnswer, LargeRequest } from './rpc-large.ts'
 import type {
   AddPublisherAnswer,
@@ -82,6 +91,7 @@ import type {
 } from './rpc-tokens.ts'
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { statusOf } from './status.ts'
+import { mayPutTarget, setGate } from './target-files.ts'
 import { listTokens, mint, revoke } from './token-register.ts'
 import { metadataOf, trustOf } from './trust.ts'
 import { changeFreshness, listGarbage } from './upkeep.ts'
@@ -165,6 +175,14 @@ export class Publisher extends DurableObject<Env> {
 
   setOrigin(request: OriginRequest): Done {
     return this.#flight.unready() ?? setOrigin(this.#flight.ctx(), request)
+  }
+
+  setGate(request: GateRequest): Done {
+    return this.#flight.unready() ?? setGate(this.#flight.ctx(), request)
+  }
+
+  mayPutTarget(request: PutTargetRequest): PutTargetAnswer {
+    return this.#flight.unready() ?? mayPutTarget(this.#flight.ctx(), request)
   }
 
   metadata(role: string, version: number): MetadataAnswer {

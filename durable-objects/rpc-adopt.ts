@@ -33,12 +33,41 @@ export type PushAnswer =
       accepted: string[]
       /** Roots that go out later, so that no client meets two key changes in one run; Unix milliseconds. */
       held: { root: number; notBefore: number }[]
+      /** Files that the batch names for the first time; absent where nobody looks for them. */
+      targets?: TargetsSeen
       /** Dates close enough to be told. */
       warnings: string[]
       /** False: accepted, and not yet in a live publication. */
       visible: boolean
     }
   | Refused
+
+export interface TargetsSeen {
+  /** New (path, digest) pairs. */
+  fresh: number
+  /** Of them, those that the bucket was asked for; the number is bounded. */
+  looked: number
+  /** Of these, the paths of the ones it lacks; at most 20. */
+  missing: string[]
+}
+
+export interface GateRequest {
+  repository: string
+  token: string
+  /** Files that a batch names for the first time and the bucket lacks: the batch is refused, or they are told, or not. */
+  targets: 'required' | 'warn' | 'ignore'
+}
+
+export interface PutTargetRequest {
+  repository: string
+  token: string
+  path: string
+  /** Hex: sha256, or sha512 of a file that has none; null: nothing will be put, whoever asks. */
+  digest: string | null
+  length: number
+}
+
+export type PutTargetAnswer = { ok: true; epoch: number } | Refused
 
 /** The digest of a file that was published and is kept for clients in the middle of a run. */
 export type MetadataAnswer = { ok: true; sha256: string; length: number } | Refused

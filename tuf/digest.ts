@@ -30,6 +30,9 @@ export function isHashName(name: string): name is HashName {
   return Object.hasOwn(ALGORITHMS, name)
 }
 
+/** The algorithm that a lower-case hex digest is of, by its length: where only sha256 and sha512 occur. */
+export const algorithmOf = (hex: string): 'sha256' | 'sha512' => (hex.length === 128 ? 'sha512' : 'sha256')
+
 /** `bytes` as WebCrypto's types want them: its declarations exclude shared memory, which no caller here uses. */
 export function source(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes as Uint8Array<ArrayBuffer>

@@ -15,12 +15,13 @@ import { SignatureError, TufError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { parseRoot, type Root } from './root.ts'
 import { binName } from './succinct.ts'
-import { parseTargets, type Targets } from './targets.ts'
+import { parseTargets, type TargetFile, type Targets } from './targets.ts'
 import { type RoleKeys, verifyRole } from './verify.ts'
 
 /** What a refusal is about; documented for operators, so a rule's name does not change. */
 export type GateRule =
   | 'format'
+  | 'digest'
   | 'size'
   | 'name'
   | 'next-root'
@@ -204,6 +205,12 @@ async function newRoles(
       throw new GateError('two-contents', `"${role}" ${version} was published with other bytes: give it a new version.`)
     }
     mustBeCurrent(`"${role}"`, envelope.signed, options)
+    for (const [path, file] of envelope.signed.targets)
+      if (bucketDigest(file) === undefined)
+        throw new GateError(
+          'digest',
+          `"${path}" of "${role}" has neither a sha256 nor a sha512 in lower-case hex: nobody could check it here.`,
+        )
     taken.set(role, { role, version, sha256, expiresMs, delegates: delegations !== undefined, envelope })
   }
   return taken
@@ -332,6 +339,13 @@ function mustBeCurrent(what: string, { expires, expiresMs }: Common, { now, expi
 function mustFit(what: string, bytes: Uint8Array, max: number): void {
   if (bytes.length > max)
     throw new GateError('size', `${what} has ${bytes.length} bytes, and clients read at most ${max}.`)
+}
+
+/** What a file lies under in the bucket: its sha256, or its sha512 if it has no other. */
+export function bucketDigest({ hashes }: TargetFile): string | undefined {
+  const [sha256, sha512] = [hashes.get('sha256'), hashes.get('sha512')]
+  if (sha256 !== undefined) return /^[0-9a-f]{64}$/.test(sha256) ? sha256 : undefined
+  return sha512 !== undefined && /^[0-9a-f]{128}$/.test(sha512) ? sha512 : undefined
 }
 
 function mustBeRole(role: string): void {

@@ -8,7 +8,7 @@ import { keysOperation } from './api-ceremony.ts'
 import { answer, readBytes } from './api-json.ts'
 import type { Env } from './env.ts'
 import { type AnyOperation, changed, operation } from './operations.ts'
-import { base64, flag, freshness, given, integer, list, record, text } from './shapes.ts'
+import { base64, flag, freshness, given, integer, list, maybe, record, text } from './shapes.ts'
 
 /** 20 MB of metadata in base64, which is what one call between the scripts carries (32 MiB, platform limit) with room. */
 const BATCH_BYTES_MAX = 27_000_000
@@ -23,6 +23,7 @@ const FILES = list(record({ role: text(200), bytes: base64 }))
 const PUSHED = given({
   accepted: list(text(300)),
   held: list(given({ root: integer(1), notBefore: integer(0) })),
+  targets: maybe(given({ fresh: integer(0), looked: integer(0), missing: list(text(2_000)) })),
   warnings: list(text(1_000)),
   visible: flag,
 }).schema

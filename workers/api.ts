@@ -11,6 +11,7 @@ import { publisherOperations } from './api-publishers.ts'
 import { quotaOperations } from './api-quotas.ts'
 import { readOperations } from './api-read.ts'
 import { recoveryOperations } from './api-recovery.ts'
+import { targetOperations } from './api-targets.ts'
 import { tokenOperations } from './api-tokens.ts'
 import { upkeepOperations } from './api-upkeep.ts'
 import { uploadOperations } from './api-uploads.ts'
@@ -43,7 +44,7 @@ export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
 
 /** Of a repository that is signed elsewhere. @param server what stands before `/api/` in its URLs */
 export const createAdoptedApi = (reader: Reader, server: string): Hono<{ Bindings: Env }> =>
-  apiOf(reader, server, [...adoptionOperations(reader.repository), ...common(reader)])
+  apiOf(reader, server, [...adoptionOperations(reader.repository), ...targetOperations(reader), ...common(reader)])
 
 function apiOf(reader: Reader, server: string, operations: readonly AnyOperation[]): Hono<{ Bindings: Env }> {
   const api = new Hono<{ Bindings: Env }>()

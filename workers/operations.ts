@@ -25,8 +25,9 @@ export interface Call<P extends Fields, Q extends Fields, B extends Fields> {
 export interface Operation<P extends Fields = Fields, Q extends Fields = Fields, B extends Fields = Fields> {
   id: string
   method: 'GET' | 'PUT' | 'POST' | 'DELETE'
-  /** `/api/projects/{project}` */
+  /** `/api/projects/{project}`; its last part takes slashes where `deep` says so. */
   path: string
+  deep?: true
   summary: string
   /** Any of these suffices; absent: open to whoever may read. */
   scopes?: readonly Scope[]
@@ -71,7 +72,7 @@ export const changed = <T extends { ok: true; visible: boolean }>(result: T | Re
 
 export function addOperations(api: Hono<{ Bindings: Env }>, operations: readonly AnyOperation[]): void {
   for (const each of operations)
-    api.on(each.method, each.path.replaceAll(/\{(\w+)\}/g, ':$1'), async (c) => {
+    api.on(each.method, routeOf(each), async (c) => {
       const request = c.req.raw
       const token = each.scopes === undefined && !each.secret ? '' : credentialOf(request)
       return each.run({
@@ -83,6 +84,11 @@ export function addOperations(api: Hono<{ Bindings: Env }>, operations: readonly
         body: await bodyOf(each, request),
       })
     })
+}
+
+function routeOf({ path, deep }: AnyOperation): string {
+  const route = path.replaceAll(/\{(\w+)\}/g, ':$1')
+  return deep ? `${route}{.+}` : route
 }
 
 async function bodyOf({ body, bodyOptional, bodyMax }: AnyOperation, request: Request): Promise<Values<Fields>> {

@@ -4,6 +4,7 @@
 //
 // Invariant: the bucket refuses bytes with another digest or length than the signed one (R2 checks `sha256` on put, and a
 // FixedLengthStream its length), so nothing unverified gets a name. Nothing of the request goes to the origin.
+import { algorithmOf } from '../tuf/digest.ts'
 import { targetUrlName, targetUrlPath } from '../tuf/paths.ts'
 import type { Env } from './env.ts'
 import { log, Missing, Unavailable } from './errors.ts'
@@ -59,7 +60,7 @@ async function copy(env: Env, origin: string, target: Target, object: Expected):
     if (!response) continue
     try {
       const { readable, writable } = new FixedLengthStream(object.length)
-      const options = { sha256: object.sha256, onlyIf: { etagDoesNotMatch: '*' } }
+      const options = { [algorithmOf(object.sha256)]: object.sha256, onlyIf: { etagDoesNotMatch: '*' } }
       await Promise.all([response.body!.pipeTo(writable), env.BUCKET.put(object.key, readable, options)])
       return
     } catch (error) {

@@ -8,6 +8,7 @@
 // Bucket reads, cold: snapshot, targets, bins and one bin = 4. Warm: none.
 import { BINS_ROLE } from '../tuf/bins.ts'
 import { keysOfRole } from '../tuf/delegations.ts'
+import { bucketDigest } from '../tuf/gate.ts'
 import { metadataKey } from '../tuf/layout.ts'
 import { LIMITS } from '../tuf/limits.ts'
 import {
@@ -37,6 +38,7 @@ export interface Target {
   path: string
   /** Bytes. */
   length: number
+  /** Of a foreign file that has none, its sha512 (128 digits). */
   sha256: string
   /** Which store of the blob holds it; 1 unless `custom.n` says otherwise. */
   n: number
@@ -153,7 +155,7 @@ export class Publication {
     }
     const found = await verifying(() => findTarget(path, load, LIMITS.delegations))
     if (!found) return undefined
-    const sha256 = found.hashes.get('sha256')
+    const sha256 = this.trusted.adopted ? bucketDigest(found) : found.hashes.get('sha256')
     if (sha256 === undefined) throw new Corrupt(`the target "${path}" has no sha256.`)
     // In somebody else's metadata the field may mean anything.
     const foreign = this.trusted.adopted && { foreign: { sha512: found.hashes.get('sha512') } }

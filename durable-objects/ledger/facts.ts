@@ -14,6 +14,8 @@ interface FactTypes {
   kind: 'adopted'
   /** Where the face finds target files of an adopted repository that the bucket lacks; ends with a slash. */
   origin: string
+  /** Whether a batch of an adopted repository waits for the files it names. */
+  targets: 'required' | 'warn' | 'ignore'
   /** Version of the root that hands an adopted repository back; with it the state becomes `released`. */
   releasing: number
   /** One sentence; its presence stops all signing. */

@@ -117,7 +117,7 @@ async function checkBlobs(ctx: Context, publication: Publication): Promise<Apply
  * Works off the items, last first, until the work says false or throws. When this ends, nothing of it is under way any
  * more: a pass that failed must not put or flip beside the next one.
  */
-async function inLanes<T>(items: T[], work: (item: T) => Promise<boolean>): Promise<void> {
+export async function inLanes<T>(items: T[], work: (item: T) => Promise<boolean>): Promise<void> {
   let stopped = false
   const lane = async () => {
     try {
