@@ -2,10 +2,11 @@
 // it can be struck from outside. All of that is put around each incarnation of the object before its first call, so the
 // product has no hook for it and a restart changes nothing.
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
-import { holdCeremony, makeOfflineKey } from '../../cli/ceremony.ts'
+import { type CeremonyInput, holdCeremony, makeOfflineKey } from '../../cli/ceremony.ts'
 import { journalHash } from '../../durable-objects/ledger/journal.ts'
 import { Publisher } from '../../durable-objects/publisher.ts'
 import type { Freshness, Status } from '../../durable-objects/rpc.ts'
+import type { HandedOver } from '../../durable-objects/rpc-adopt.ts'
 import type { Place } from '../../tuf/layout.ts'
 import { bucketPrefix } from '../../tuf/layout.ts'
 import { MemoryBucket } from './matrix-bucket.ts'
@@ -29,6 +30,7 @@ export class Subject {
   readonly freshness: Freshness
   root = new Uint8Array()
   token = ''
+  #ceremony: CeremonyInput | undefined
   /** Milliseconds by which the publisher's clock differs from this machine's. */
   offset = AHEAD
   /** Called for every transaction, twice. Throw to make it fail. */
@@ -50,13 +52,14 @@ export class Subject {
       targets: [await makeOfflineKey()],
       bins: [await makeOfflineKey()],
     }
-    const { root, targets, bins } = await holdCeremony({
+    subject.#ceremony = {
       online: { repositoryId: online.repositoryId, keys: [...online.keys] },
       offline,
       thresholds: { root: 1, targets: 1, bins: 1 },
       expiresMs: subject.now() + 3 * 365 * DAY,
       development: true,
-    })
+    }
+    const { root, targets, bins } = await holdCeremony(subject.#ceremony)
     const done = await subject.stub.initialise({ repository: subject.name, roots: [root], targets, bins, freshness })
     if (!done.ok) throw new Error(done.message)
     subject.root = root as Uint8Array<ArrayBuffer>
@@ -72,6 +75,13 @@ export class Subject {
     if (!minted.ok) throw new Error(minted.message)
     subject.token = minted.token
     return subject
+  }
+
+  /** What people sign next: new keys for targets and bins, and a root that names them, signed by the root's key. */
+  async nextCeremony(version: number): Promise<HandedOver[]> {
+    const offline = { ...this.#ceremony!.offline, targets: [await makeOfflineKey()], bins: [await makeOfflineKey()] }
+    const files = await holdCeremony({ ...this.#ceremony!, offline, version })
+    return (['root', 'targets', 'bins'] as const).map((role) => ({ role, bytes: files[role] }))
   }
 
   /** A new one each time: a stub whose object was reset is dead. */
@@ -168,6 +178,7 @@ for (const method of [
   'stage',
   'whenVisible',
   'yank',
+  'push',
   'remove',
   'setStatus',
   'refresh',

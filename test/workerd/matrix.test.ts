@@ -4,29 +4,32 @@
 // write has the fate and the fall happens while it is under way; with an exception the bucket then stays away until the
 // publisher goes on. At a point between writes the fall happens there, and the fate is that of the first write after the
 // publisher went on. So no combination is impossible, and none is left out.
-// Missing on purpose: a key or root change, which the publisher does not know yet. SIGKILL is in test/e2e.
+// A change of keys and root is in matrix-root.test.ts, SIGKILL in test/e2e.
 //
 // What must hold after every cell: see `settled` and `Subject.audit`. Clients keep their trusted state through all cells
 // of a repository. Nobody but the alarm helps.
 import { afterAll, describe, expect, test, vi } from 'vitest'
-import { type Call, type Fate, MemoryBucket } from './matrix-bucket.ts'
+import { MemoryBucket } from './matrix-bucket.ts'
+import {
+  type Cell,
+  FALLS,
+  FATES,
+  FRESHNESS,
+  flip,
+  goOn,
+  immutable,
+  type Point,
+  RESUMES,
+  setTrap,
+  TWICE_THE_LONGEST,
+  until,
+} from './matrix-cell.ts'
 import { HOUR, Subject } from './matrix-subject.ts'
 import { type Answer, describeUpload, send, type Upload } from './matrix-upload.ts'
-import type { Change, Moment } from './matrix-watch.ts'
 import { memoryStore, type Reader } from './reading.ts'
 
-/** Short lives for all but the bins, so that what was replaced is collected without signing everything again. */
-const FRESHNESS = { timestampSeconds: 3_600, snapshotSeconds: 86_400, binSeconds: 7 * 86_400, tickSeconds: 900 }
-const TWICE_THE_LONGEST = 2 * 1_000 * FRESHNESS.binSeconds
 /** Beyond `timestampSeconds` and the hour that caches have: everything replaced before may be deleted. */
 const BEYOND_GRACE = 2.5 * HOUR
-
-type Point =
-  | { name: string; write: (call: Call) => boolean; nth?: number }
-  | { name: string; change: Change; moment: Moment }
-
-const immutable = ({ kind, keys }: Call) => kind === 'put' && /\/(pages|tuf)\//.test(keys[0]!) && !flip({ kind, keys })
-const flip = ({ kind, keys }: Call) => kind === 'put' && keys[0]!.endsWith('/timestamp.json')
 
 /** An upload to a project that exists has four immutables: two pages, one bin, one snapshot. */
 const POINTS: Point[] = [
@@ -43,17 +46,6 @@ const POINTS: Point[] = [
   { name: 'after flip, before finish', change: 'finish', moment: 'inside' },
   { name: 'during collection', write: ({ kind }) => kind === 'delete' },
 ]
-const FALLS = ['exception', 'abort'] as const
-const FATES: Fate[] = ['lost', 'unacknowledged', 'refused', 'lands before a flip', 'lands at last']
-const RESUMES = ['at once', 'after twice the longest life'] as const
-
-interface Cell {
-  point: Point
-  fall: (typeof FALLS)[number]
-  fate: Fate
-  resume: (typeof RESUMES)[number]
-}
-
 // The publisher logs every pass that failed; here they fail by the hundred.
 vi.spyOn(console, 'error').mockImplementation(() => {})
 
@@ -132,56 +124,6 @@ async function runCell(subject: Subject, cell: Cell, warm: Reader, run: Record<s
   else run.answered = run.answered! + 1
 }
 
-/** Lets the fall happen at the point, once, and gives the write of the cell its fate. */
-function setTrap(subject: Subject, { point, fall, fate }: Cell) {
-  const trap = { sprung: false, away: false, met: 'write' in point }
-  const strike = () => {
-    trap.sprung = true
-    if (fall === 'abort') subject.state!.abort('injected crash')
-    else if ('write' in point) trap.away = true
-  }
-  let seen = 0
-  subject.bucket.judge = (call) => {
-    if (trap.away) return { fate: 'lost' }
-    if (!trap.met) {
-      if (!trap.sprung || !armed) return undefined
-      trap.met = true
-      return { fate }
-    }
-    if (trap.sprung || !('write' in point) || !point.write(call) || ++seen !== (point.nth ?? 1)) return undefined
-    return { fate, strike }
-  }
-  let armed = false
-  subject.onTransaction = (change, moment) => {
-    if ('write' in point || trap.sprung || change !== point.change || moment !== point.moment) return
-    strike()
-    throw new Error('injected: the publisher fell')
-  }
-  return {
-    get sprung() {
-      return trap.sprung
-    },
-    goOn() {
-      trap.away = false
-      armed = true
-    },
-    spent: () => trap.met,
-  }
-}
-
-/** The alarm alone brings everything to rest. */
-async function goOn(subject: Subject, where: string): Promise<void> {
-  for (let round = 0; round < 6; round++) {
-    expect(await subject.alarmFault(), where).toBeUndefined()
-    await subject.alarm()
-    const status = await subject.status()
-    expect(status.state, where).toBe('live')
-    const open = await subject.rows("SELECT 1 AS x FROM publications WHERE state = 'open'")
-    if (status.staged === 0 && open.length === 0 && status.lastError === undefined) return
-  }
-  throw new Error(`${where}: not at rest after six alarms: ${JSON.stringify(await subject.status())}`)
-}
-
 /** Answered: there. Not answered: wholly there or wholly absent. */
 async function settled(reader: Reader, upload: Upload, answer: Answer, where: string): Promise<void> {
   const bytes = await reader.read(upload.path)
@@ -196,14 +138,6 @@ async function settled(reader: Reader, upload: Upload, answer: Answer, where: st
 async function sendUntilAnswered(subject: Subject, upload: Upload): Promise<Answer> {
   const answer = await send(subject, upload)
   return answer === 'none' ? send(subject, upload) : answer
-}
-
-async function until(condition: () => boolean, message: string): Promise<void> {
-  for (let i = 0; i < 2_000; i++) {
-    if (condition()) return
-    await new Promise((resolve) => setTimeout(resolve, 1))
-  }
-  throw new Error(message)
 }
 
 describe('the bucket in memory notices', () => {
