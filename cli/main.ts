@@ -15,10 +15,12 @@ import { INIT_HELP, initCommand } from './init.ts'
 import { changeCommand, PROJECTS_HELP, projectCommand } from './projects.ts'
 import { PUBLISHER_HELP, publisherCommand } from './publisher.ts'
 import { PUSH_HELP, pushCommand } from './push.ts'
+import { QUOTA_HELP, quotaCommand } from './quota.ts'
 import { REBUILD_HELP, rebuildCommand } from './rebuild.ts'
 import { RENEW_HELP, renewCommand } from './renew.ts'
 import { RESUME_HELP, resumeCommand } from './resume.ts'
 import { SERVE_HELP, serve } from './serve.ts'
+import { SETTINGS_HELP, settingsCommand } from './settings.ts'
 import { SIGN_HELP, signCommand } from './sign.ts'
 import { STATUS_HELP, statusCommand } from './status.ts'
 import { CommandError, note, red, say } from './terminal.ts'
@@ -53,6 +55,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: projectCommand,
     help: PROJECTS_HELP,
     does: 'says that a project is deprecated, archived, quarantined',
+  },
+  quota: { run: quotaCommand, help: QUOTA_HELP, does: 'shows and sets what the index or a project may hold' },
+  settings: {
+    run: settingsCommand,
+    help: SETTINGS_HELP,
+    does: 'freshness, private reading, the webhook',
   },
   init: { run: initCommand, help: INIT_HELP, does: 'makes the offline keys of a deployed index, holds its ceremony' },
   doctor: {
