@@ -1,172 +1,43 @@
 // What the publisher does when ledger and bucket disagree, and how a person brings them together again: each halting row of
-// the fence table, the resume of each, the restored hour, and a lost bucket filled again from the ledger.
+// the fence table, the resume of each, and the restored hour.
 import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, test, vi } from 'vitest'
-import { holdCeremony, makeOfflineKey, type OfflineKey, type OnlineKeys } from '../../cli/ceremony.ts'
-import { Custody, type OnlineRole } from '../../durable-objects/custody.ts'
+import { makeOfflineKey } from '../../cli/ceremony.ts'
 import type { Publisher } from '../../durable-objects/publisher.ts'
-import type { Refused, ResumeAnswer } from '../../durable-objects/rpc.ts'
-import { rootSigned, snapshotSigned, targetsSigned, timestampSigned } from '../../tuf/build.ts'
+import { targetsSigned, timestampSigned } from '../../tuf/build.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
-import { ed25519Key } from '../../tuf/keys.ts'
-import { blobKey, bucketPrefix, metadataKey, timestampKey } from '../../tuf/layout.ts'
-import { parseSnapshot, parseTimestamp } from '../../tuf/metadata.ts'
+import { blobKey, metadataKey, timestampKey } from '../../tuf/layout.ts'
 import { signRole } from '../../tuf/sign.ts'
 import { faultyBucket } from './faults.ts'
 import { newReader } from './reading.ts'
-import { BOOTSTRAP, bindings, newRepository, STANDARD, type TestRepository } from './repository.ts'
+import {
+  abort,
+  adminOf,
+  backUp,
+  bucket,
+  bytesOf,
+  emptyObject,
+  given,
+  HOUR,
+  heldAgain,
+  keysOf,
+  published,
+  refresh,
+  restore,
+  resume,
+  resumeFromPublic,
+  rootNaming,
+  signer,
+  snapshotLike,
+  sqlOf,
+  statusOf,
+  timestampOf,
+} from './recovery-harness.ts'
+import { BOOTSTRAP, bindings, STANDARD } from './repository.ts'
 import { stageFile } from './staging.ts'
 
-const HOUR = 3_600_000
 // Most of these wait out the eight seconds of an uploader who is not answered, some twice, beside other suites.
 vi.setConfig({ testTimeout: 120_000 })
-const bucket = bindings.BUCKET
-
-type Row = Record<string, SqlStorageValue>
-type Dump = Map<string, Row[]>
-
-const sqlOf = <T extends Row>(repository: TestRepository, query: string, ...values: unknown[]) =>
-  runInDurableObject(repository.stub, (_: Publisher, state) => state.storage.sql.exec<T>(query, ...values).toArray())
-
-const tablesOf = (sql: SqlStorage): string[] =>
-  sql
-    .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_%' ESCAPE '\\'")
-    .toArray()
-    .map(({ name }) => name)
-    .filter((name) => !name.startsWith('sqlite_'))
-
-/** Every row of the ledger, as a backup of the database would hold it. */
-const backUp = (stub: TestRepository['stub']): Promise<Dump> =>
-  runInDurableObject(stub, (_: Publisher, { storage: { sql } }) => {
-    const dump: Dump = new Map()
-    for (const table of tablesOf(sql)) dump.set(table, sql.exec<Row>(`SELECT * FROM ${table}`).toArray())
-    return dump
-  })
-
-/** Puts a backup in place of what is there, as a restore to an earlier moment does. */
-const restore = (stub: TestRepository['stub'], dump: Dump): Promise<void> =>
-  runInDurableObject(stub, (publisher: Publisher, { storage }) => {
-    storage.transactionSync(() => {
-      for (const [table, rows] of dump) {
-        storage.sql.exec(`DELETE FROM ${table}`)
-        for (const row of rows) {
-          const names = Object.keys(row)
-          storage.sql.exec(
-            `INSERT INTO ${table} (${names.join()}) VALUES (${names.map(() => '?').join()})`,
-            ...names.map((name) => row[name]),
-          )
-        }
-      }
-    })
-    publisher.forget()
-  })
-
-const keysOf = async (repository: TestRepository, folder = ''): Promise<string[]> => {
-  const keys: string[] = []
-  for (let cursor: string | undefined; ; ) {
-    const page = await bucket.list({ prefix: bucketPrefix(repository.place) + folder, ...(cursor ? { cursor } : {}) })
-    keys.push(...page.objects.map(({ key }) => key))
-    if (!page.truncated) return keys
-    cursor = page.cursor
-  }
-}
-const bytesOf = async (key: string): Promise<Uint8Array> =>
-  new Uint8Array(await new Response((await bucket.get(key))?.body).arrayBuffer())
-const timestampOf = async (repository: TestRepository) =>
-  parseTimestamp(await bytesOf(timestampKey(repository.place))).signed
-
-const statusOf = async (repository: TestRepository) => {
-  const status = await repository.public.status(repository.name)
-  if (!status.ok) throw new Error(status.message)
-  return status
-}
-const refresh = async (repository: TestRepository) => ({ ...(await repository.public.refresh(repository.name)) })
-
-const adminOf = (repository: TestRepository) => repository.token(['admin', 'upload', 'create', 'yank', 'audit'])
-
-type Given = Exclude<ResumeAnswer, Refused>
-const given = (answer: ResumeAnswer): Given => {
-  if (!answer.ok) throw new Error(answer.message)
-  return answer
-}
-const resume = (repository: TestRepository, token: string, more: object = {}): Promise<ResumeAnswer> =>
-  repository.member.resume({ repository: repository.name, ...more }, token)
-/** Shows the difference and confirms exactly that. */
-const resumeFromPublic = async (repository: TestRepository, token: string, more: object = {}) => {
-  const shown = given(await resume(repository, token, { fromPublic: true, ...more }))
-  expect(shown.applied).toBe(false)
-  const done = given(await resume(repository, token, { fromPublic: true, ...more, confirm: shown.confirm }))
-  expect(done.applied).toBe(true)
-  return { shown: shown.difference!, done }
-}
-
-const signer = (repository: TestRepository, role: OnlineRole) =>
-  runInDurableObject(repository.stub, (_: Publisher, state) =>
-    new Custody(state.storage.sql, bindings.WRAPPING_SECRET).signer(role),
-  )
-
-/** A repository with one file, an admin's token that may upload too, and a warm client that follows it. */
-async function published(options: Parameters<typeof newRepository>[0] = {}) {
-  const repository = await newRepository(options)
-  const token = await adminOf(repository)
-  const first = await stageFile(repository, token, 'alpha', '1.0')
-  const warm = await newReader(repository)
-  expect(await warm.read(first.path)).toEqual(first.bytes)
-  return { repository, token, first, warm }
-}
-
-/** What an operator brings to a repository whose ledger is empty. */
-async function heldAgain({ offline }: TestRepository, online: OnlineKeys) {
-  const thresholds = { root: 1, targets: 1, bins: 1 }
-  const expiresMs = Date.now() + 300 * 24 * HOUR
-  return holdCeremony({ online, offline, thresholds, expiresMs, development: true, version: 2 })
-}
-
-/** Ends the instance; the next call starts another. */
-const abort = (repository: TestRepository): Promise<unknown> =>
-  runInDurableObject(repository.stub, (_: Publisher, state) => state.abort('injected')).catch(() => undefined)
-
-/** Empties the object as `deleteAll` does; the next call starts a new instance. */
-async function emptyObject(repository: TestRepository): Promise<OnlineKeys> {
-  await runInDurableObject(repository.stub, (_: Publisher, state) => state.storage.deleteAll())
-  await abort(repository)
-  expect(await refresh(repository)).toMatchObject({ ok: false, status: 503 })
-  const keys = await repository.member.createKeys(repository.name, BOOTSTRAP)
-  if (!keys.ok) throw new Error(keys.message)
-  return keys
-}
-
-/** A snapshot that says what the live one says, under another number. */
-async function snapshotLike(repository: TestRepository, version: number) {
-  const live = await timestampOf(repository)
-  const { meta } = parseSnapshot(await bytesOf(metadataKey(repository.place, live.snapshot.version, 'snapshot'))).signed
-  const entries = [...meta].map(([role, { version: of, length, hashes }]) => {
-    const sha256 = hashes?.get('sha256')
-    return [role, { version: of, ...(length ? { length } : {}), ...(sha256 ? { sha256 } : {}) }] as const
-  })
-  return snapshotSigned({ version, expiresMs: Date.now() + HOUR, meta: entries })
-}
-
-/** A root whose timestamp role names another key beside the publisher's. */
-const rootNaming =
-  (other: OfflineKey) =>
-  (online: OnlineKeys, { root, targets }: TestRepository['offline']): Promise<Uint8Array> => {
-    const key = (role: string) => ed25519Key(online.keys.find((each) => each.role === role)!.public)
-    const [timestamp, snapshot] = [key('timestamp'), key('snapshot')]
-    const single = (keyid: string) => ({ keyids: [keyid], threshold: 1 })
-    const signed = rootSigned({
-      version: 1,
-      expiresMs: Date.now() + 300 * 24 * HOUR,
-      keys: [root[0]!.key, targets[0]!.key, timestamp, snapshot, other.key],
-      roles: {
-        root: single(root[0]!.key.keyid),
-        targets: single(targets[0]!.key.keyid),
-        timestamp: { keyids: [timestamp.keyid, other.key.keyid], threshold: 1 },
-        snapshot: single(snapshot.keyid),
-      },
-    })
-    return signRole(signed, [root[0]!.signer])
-  }
 
 describe('fence table', () => {
   test('a superseded instance whose flip arrives late changes nothing', async () => {
@@ -448,112 +319,4 @@ describe('resume --from-public', () => {
     const second = await stageFile(repository, await adminOf(repository), 'alpha', '1.1')
     expect(await warm.read(second.path)).toEqual(second.bytes)
   })
-})
-
-describe('rebuild', () => {
-  const rebuild = async (repository: TestRepository, token: string, limit = 100) => {
-    const all = { restored: [] as string[], replaced: [] as string[], missing: [] as { key: string; why: string }[] }
-    let batches = 0
-    for (let cursor: string | undefined; ; batches++) {
-      const answer = await repository.member.rebuild(
-        { repository: repository.name, limit, ...(cursor === undefined ? {} : { cursor }) },
-        token,
-      )
-      if (!answer.ok) throw new Error(answer.message)
-      all.restored.push(...answer.restored)
-      all.replaced.push(...answer.replaced)
-      all.missing.push(...answer.missing)
-      cursor = answer.cursor
-      if (cursor === undefined) return { ...all, batches: batches + 1 }
-    }
-  }
-
-  test('the ledger keeps the bytes of exactly what is live', async () => {
-    const { repository, token } = await published()
-    await stageFile(repository, token, 'alpha', '1.1')
-    await stageFile(repository, token, 'beta', '1.0')
-    const kept = await sqlOf<{ key: string }>(repository, 'SELECT key FROM objects ORDER BY key')
-    const roles = await sqlOf<{ name: string; version: number }>(
-      repository,
-      "SELECT name, version FROM roles WHERE name NOT IN ('root', 'targets', 'bins', 'timestamp')",
-    )
-    const pages = await sqlOf(repository, 'SELECT path FROM pages')
-    expect(kept).toHaveLength(roles.length + pages.length)
-    for (const { name, version } of roles)
-      expect(kept).toContainEqual({ key: metadataKey(repository.place, version, name) })
-  })
-
-  test('a lost bucket is filled again byte for byte; lost files are named', async () => {
-    const { repository, token, first, warm } = await published()
-    const second = await stageFile(repository, token, 'alpha', '1.1')
-    await stageFile(repository, token, 'beta', '1.0')
-    const live = new Set<string>()
-    for (const { key } of await sqlOf<{ key: string }>(repository, 'SELECT key FROM objects')) live.add(key)
-    for (const name of ['1.root', '1.targets', '1.bins', 'timestamp'])
-      live.add(`${bucketPrefix(repository.place)}tuf/${name}.json`)
-    const before = new Map<string, Uint8Array>()
-    for (const key of live) before.set(key, await bytesOf(key))
-    const blobs = await keysOf(repository, 'blobs/')
-    expect(blobs).toHaveLength(3)
-
-    const everything = await keysOf(repository)
-    for (let at = 0; at < everything.length; at += 1_000) await bucket.delete(everything.slice(at, at + 1_000))
-    // The token proves itself by the ledger, which is found through the bucket: with that gone it takes the other secret.
-    const report = await rebuild(repository, BOOTSTRAP)
-    expect(report.batches).toBeGreaterThan(2)
-    expect(new Set(report.restored)).toEqual(live)
-    expect(report.replaced).toEqual([])
-    expect(report.missing.map(({ key }) => key).sort()).toEqual(blobs.sort())
-    for (const [key, bytes] of before) expect(await bytesOf(key), key).toEqual(bytes)
-    expect(await refresh(repository)).toEqual({ ok: true })
-    expect((await warm.text(first.page))!).toContain('1.1')
-    // A copy of the files put back completes it.
-    await bucket.put(blobKey(repository.place, second.sha256, 1), second.bytes)
-    expect(await warm.read(second.path)).toEqual(second.bytes)
-    expect((await rebuild(repository, token)).missing).toHaveLength(2)
-  })
-
-  test('damaged objects are replaced, sound ones are left alone', async () => {
-    const { repository, token, first, warm } = await published()
-    const [{ key: page } = { key: '' }] = await sqlOf<{ key: string }>(
-      repository,
-      "SELECT key FROM objects WHERE kind = 'page' AND name LIKE '%alpha%' AND name LIKE '%.json'",
-    )
-    const { version } = (await timestampOf(repository)).snapshot
-    const damaged = [page, metadataKey(repository.place, version, 'snapshot'), metadataKey(repository.place, 1, 'root')]
-    const before = await Promise.all(damaged.map(bytesOf))
-    for (const key of damaged) await bucket.put(key, 'damaged')
-    const gone = metadataKey(repository.place, 1, 'bins')
-    await bucket.delete(gone)
-    const report = await rebuild(repository, token, 50)
-    expect(report.replaced.sort()).toEqual([...damaged].sort())
-    expect(report).toMatchObject({ restored: [gone], missing: [] })
-    expect(await Promise.all(damaged.map(bytesOf))).toEqual(before)
-    expect(await warm.read(first.path)).toEqual(first.bytes)
-    expect(await rebuild(repository, token)).toMatchObject({ restored: [], replaced: [], missing: [] })
-    expect(await sqlOf(repository, "SELECT 1 AS x FROM journal WHERE event LIKE '%rebuilt%'")).not.toEqual([])
-  })
-})
-
-test('the journal is a feed of rows whose hashes chain, for the scope audit or admin', async () => {
-  const { repository, token } = await published()
-  const first = await repository.member.journal(repository.name, 0, 2, token)
-  if (!first.ok) throw new Error(first.message)
-  expect(first.rows.map(({ seq }) => seq)).toEqual([1, 2])
-  expect(first.head).toBeGreaterThan(2)
-  let previous = '0'.repeat(64)
-  for (let after = 0; ; ) {
-    const page = await repository.member.journal(repository.name, after, 100, token)
-    if (!page.ok) throw new Error(page.message)
-    for (const { seq, time, event, hash } of page.rows) {
-      expect(seq).toBe(++after)
-      expect(await sha256Hex(new TextEncoder().encode(`${previous}\n${seq}\n${time}\n${event}`))).toBe(hash)
-      previous = hash
-    }
-    if (after === page.head) break
-  }
-  const other = await newRepository()
-  const uploader = await other.token(['upload', 'read'])
-  expect(await other.member.journal(other.name, 0, 2, uploader)).toMatchObject({ status: 403 })
-  expect(await other.member.journal(other.name, 0, 2, 'x')).toMatchObject({ status: 401 })
 })
