@@ -50,6 +50,7 @@ import type {
   RemovePublisherRequest,
 } from './rpc-oidc.ts'
 import type {
+  PurgedAnswer,
   QuotaAnswer,
   QuotaQuestion,
   QuotaRequest,
@@ -119,6 +120,11 @@ export class Public extends WorkerEntrypoint<Env> {
 
   async status(repository: string): Promise<Status | Refused> {
     return ask<Status>(this.env, repository, (stub) => stub.status())
+  }
+
+  /** The files that were purged last. */
+  async purged(repository: string): Promise<PurgedAnswer> {
+    return ask<PurgedAnswer>(this.env, repository, (stub) => stub.purged())
   }
 
   /** The newest releases and projects of what is live. */

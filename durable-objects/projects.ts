@@ -5,11 +5,12 @@
 // un-names it (finish.ts), never before: what the live publication names exists. Cost: the rows of one project, at most
 // FILES_PER_PROJECT_MAX, each one write and one row of the journal.
 import type { ProjectStatus } from '../pypi/page.ts'
+import { shardOf } from '../tuf/bins.ts'
 import { type Accepted, isReason, REASON_LENGTH_MAX, STAGED_MAX, waitingFor } from './accept.ts'
 import { condemnBlob, hastenBlob } from './collection.ts'
 import { binOfProject } from './ledger/bins.ts'
 import { blobState } from './ledger/blobs.ts'
-import { type FileRow, removeFile, setFileState, setYanked } from './ledger/files.ts'
+import { type FileRow, markPurged, purgedFiles, removeFile, setFileState, setYanked } from './ledger/files.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { enqueue, pendingOfProject, queueHolds } from './ledger/queue.ts'
 import { all, one, type Sql } from './ledger/sql.ts'
@@ -96,6 +97,7 @@ function removeOne(ctx: Context, row: FileRow, seq: number | undefined, request:
   else if (state !== 'deleted') {
     removeFile(sql, { ...row, state: state === 'dropping' ? 'staged' : 'live' }, row.removal!, reason, true)
   }
+  if (purge) markPurged(sql, project, filename)
   if (purge && blobState(sql, sha256, n) === 'condemned') hastenBlob(ctx, sha256, n)
   const event = purge ? 'purged' : 'deleted'
   appendJournal(sql, ctx.now(), { event, project, filename, sha256, reason, token: by.id })
@@ -140,6 +142,15 @@ export function setStatus(ctx: Context, request: StatusRequest): Accepted {
 /** How many of the blobs are in the bucket no more. */
 export const erasedOf = (sql: Sql, blobs: readonly { sha256: string; n: number }[]): number =>
   blobs.filter(({ sha256, n }) => blobState(sql, sha256, n) === 'gone').length
+
+/** Of the list that readers are told: 1,000 of ≤ 330 bytes; what was purged before them answers as what never was. */
+const PURGED_TOLD_MAX = 1_000
+
+/** `target path` and digest of what was purged, newest first. */
+export const purged = ({ sql }: Context): string[] =>
+  purgedFiles(sql, PURGED_TOLD_MAX).map(
+    ({ project, filename, sha256 }) => `files/${shardOf(project)}/${project}/${filename} ${sha256}`,
+  )
 
 function authorise(
   { sql, custody, now }: Context,

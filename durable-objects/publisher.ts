@@ -21,7 +21,7 @@ import { findPage, pageMacHolds } from './ledger/pages.ts'
 import { liveRole } from './ledger/roles.ts'
 import { createTables } from './ledger/schema.ts'
 import { type Caller, operatorOf } from './operator.ts'
-import { erasedOf, type Removed, remove, setStatus, yank } from './projects.ts'
+import { erasedOf, purged, type Removed, remove, setStatus, yank } from './projects.ts'
 import { addPublisher, audienceOf, burn, exchange, listPublishers, removePublisher, setAudience } from './publishers.ts'
 import { quotaOf, setQuota } from './quotas.ts'
 import { changeReading, mayRead, readingHolds } from './reading.ts'
@@ -73,6 +73,7 @@ import type {
   RemovePublisherRequest,
 } from './rpc-oidc.ts'
 import type {
+  PurgedAnswer,
   QuotaAnswer,
   QuotaQuestion,
   QuotaRequest,
@@ -335,6 +336,11 @@ export class Publisher extends DurableObject<Env> {
 
   status(): Status {
     return statusOf(this.ctx.storage.sql, this.clock())
+  }
+
+  /** What was purged, for readers that ask for it by its digest. */
+  purged(): PurgedAnswer {
+    return this.#flight.uninitialised() ?? { ok: true, pairs: purged(this.#flight.ctx()) }
   }
 
   /** The newest releases and projects; answers while the publisher has halted. */

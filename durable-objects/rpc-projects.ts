@@ -67,3 +67,6 @@ export interface RecentProject {
 
 /** Newest first, of what is live. */
 export type RecentAnswer = { ok: true; releases: RecentRelease[]; projects: RecentProject[] } | Refused
+
+/** `target path` and digest, with a space between, of the files that were purged last. */
+export type PurgedAnswer = { ok: true; pairs: string[] } | Refused

@@ -27,6 +27,7 @@ import {
 } from './memory.ts'
 import { bounded, type Expected, readVerified } from './objects.ts'
 import { Publication, type Role, type Target } from './publication.ts'
+import { Purges } from './purges.ts'
 import { Trust, type Trusted } from './trust.ts'
 
 /** A publisher that is late is reminded once a minute an isolate: a thousand isolates are 17 calls a second. */
@@ -58,6 +59,7 @@ export class Reader {
   /** By bucket key and what the bytes were verified by. */
   readonly pages = new ByteCache<Uint8Array>(PAGES_BYTES_MAX)
   readonly files = new ByteCache<Uint8Array>(FILES_BYTES_MAX)
+  readonly purges = new Purges()
   /** By digest of a JSON page: file name → digest of the file and of its metadata. */
   readonly promises = new ByteCache<ReadonlyMap<string, Promised>>(PROMISES_BYTES_MAX)
   readonly #flights = new Flights()

@@ -9,6 +9,7 @@
 // | `N.ROLE.json`, older           | the bucket, if the role's present keys signed it     | 1, then 0                           |
 // | a target                       | its (path, digest) pair is in the publication        | 0 warm, 1 – 5 cold                  |
 // | a superseded page              | the publisher says that it is kept                   | 2, then 0                           |
+// | a purged file, by its digest   | the publisher's list of them: 410                    | 0                                   |
 //
 // Everything else is exactly 404 and never stored: clients read any other status on `N+1.root.json` as they like, and a
 // stored 404 would hide a rotation. Nothing redirects; User-Agent, Accept and the query string mean nothing here.
@@ -19,7 +20,7 @@ import { verifyRole } from '../tuf/verify.ts'
 import { answerAdopted } from './adopted.ts'
 import { cacheOf, IMMUTABLE, objectOf, sendBytes, sendObject, staleness, UNTRUSTED_CONTENT } from './content.ts'
 import type { Env } from './env.ts'
-import { bucket, NotFound, verifying } from './errors.ts'
+import { bucket, NotFound, Problem, verifying } from './errors.ts'
 import { answerTimestamp, digestOf, JSON_TYPE } from './metadata-answers.ts'
 import { bounded } from './objects.ts'
 import { fromOrigin } from './origin-files.ts'
@@ -100,7 +101,21 @@ async function answerTarget(env: Env, reader: Reader, request: Request, segments
     const { adopted } = publication.trusted
     return adopted ? fromOrigin(env, reader.trust, target, object, request, send) : send()
   }
+  if (await wasPurged(env, reader, publication, segments))
+    throw new Problem(410, 'This file was purged: its bytes are gone, and its name is never used again.')
   throw new NotFound('There is no such target in the present publication.')
+}
+
+async function wasPurged(env: Env, reader: Reader, { trusted }: Publication, segments: string[]): Promise<boolean> {
+  if (trusted.adopted) return false
+  for (const { path, sha256 } of readings(segments))
+    if (
+      sha256 !== undefined &&
+      path.startsWith('files/') &&
+      (await reader.purges.has(env, reader.repository, path, sha256))
+    )
+      return true
+  return false
 }
 
 /** What a target URL can mean: `dir/HASH.name`, `HASH.dir/name` as tough asks, and `dir/name`. */

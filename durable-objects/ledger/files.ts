@@ -141,6 +141,19 @@ export function removeFile(sql: Sql, row: FileRow, seq: number, reason: string, 
   )
 }
 
+/** What was deleted, or never published, is purged too. */
+export function markPurged(sql: Sql, project: string, filename: string): void {
+  run(sql, 'UPDATE files SET purge = 1 WHERE project = ? AND filename = ?', project, filename)
+}
+
+/** The files that were purged last. */
+export const purgedFiles = (sql: Sql, limit: number): FileRow[] =>
+  all<FileRow>(
+    sql,
+    "SELECT * FROM files INDEXED BY files_purged WHERE purge = 1 AND state = 'deleted' ORDER BY removal DESC LIMIT ?",
+    limit,
+  )
+
 /** Files whose delete is part of what is live once the project's queue row `seq` is. */
 export const removedBy = (sql: Sql, project: string, seq: number): FileRow[] =>
   all<FileRow>(

@@ -157,10 +157,11 @@ CREATE TABLE journal (
 ) STRICT;
 `
 
-/** What feeds are read by, newest first. An index changes no row, so ledgers of the same schema may lack them until now. */
-const FEED_INDEXES = `
+/** What feeds and purges are read by, newest first. An index changes no row, so ledgers of the same schema may lack them until now. */
+const LATER_INDEXES = `
 CREATE INDEX IF NOT EXISTS files_by_upload ON files (uploaded) WHERE state = 'live';
 CREATE INDEX IF NOT EXISTS projects_by_creation ON projects (created);
+CREATE INDEX IF NOT EXISTS files_purged ON files (removal) WHERE purge = 1;
 `
 
 /** Makes the tables on first use. Bounded work, no I/O beyond the object's own database, so the constructor may call it. */
@@ -169,7 +170,7 @@ export function createTables(sql: Sql): void {
   if (known.length === 0) {
     sql.exec(TABLES)
     sql.exec('INSERT INTO facts (name, value) VALUES (?, ?)', 'schema', VERSION)
-    sql.exec(FEED_INDEXES)
+    sql.exec(LATER_INDEXES)
     return
   }
   const [row] = sql.exec<{ value: number }>("SELECT value FROM facts WHERE name = 'schema'").toArray()
@@ -181,5 +182,5 @@ export function createTables(sql: Sql): void {
     )
   if (version > VERSION)
     throw new Error(`The ledger has schema ${version}, this release knows ${VERSION}: deploy the newer release again.`)
-  sql.exec(FEED_INDEXES)
+  sql.exec(LATER_INDEXES)
 }

@@ -32,7 +32,7 @@ export interface Face {
 export interface FaceOptions {
   /** What the publisher's door answers instead of the real one. */
   publicDoor?: Partial<
-    Record<'trust' | 'refresh' | 'retainsPage' | 'status' | 'recent', (...args: unknown[]) => unknown>
+    Record<'trust' | 'refresh' | 'retainsPage' | 'status' | 'recent' | 'purged', (...args: unknown[]) => unknown>
   >
   bucket?: R2Bucket
 }
@@ -54,6 +54,7 @@ export function newFace(repository: string, { publicDoor = {}, bucket = bindings
     trust: (name: string) => (publicDoor.trust ?? ((n) => doors.Public.trust(n as string)))(name),
     status: (name: string) => (publicDoor.status ?? ((n) => doors.Public.status(n as string)))(name),
     recent: (name: string) => (publicDoor.recent ?? ((n) => doors.Public.recent(n as string)))(name),
+    purged: (name: string) => (publicDoor.purged ?? ((n) => doors.Public.purged(n as string)))(name),
     retainsPage: (name: string, path: string, sha256: string) =>
       publicDoor.retainsPage
         ? publicDoor.retainsPage(name, path, sha256)

@@ -7,6 +7,7 @@ import type { Scope } from '../../durable-objects/rpc.ts'
 import { shardOf } from '../../tuf/bins.ts'
 import { HOUR, setClock, sqlOf } from './controls.ts'
 import { type Distribution, makeSdist, makeWheel } from './distributions.ts'
+import { newFace } from './face-harness.ts'
 import { newReader } from './reading.ts'
 import { bindings } from './repository.ts'
 import { download, fetchFace, makeWorld, page, rowsOf, send, stored, world } from './upload-harness.ts'
@@ -119,6 +120,40 @@ describe('a file', () => {
       expect((await send(one)).status).toBe(400)
     }
     expect(await rowsOf('purged')).toMatchObject([{ state: 'deleted' }, { state: 'deleted' }])
+  })
+
+  test('that is purged answers 410 to its digest; what was deleted, or never was, 404; strangers cost one question', async () => {
+    const [one, two, three] = [
+      await makeWheel('erased', '1.0'),
+      await makeWheel('erased', '1.1'),
+      await makeWheel('erased', '1.2'),
+    ]
+    await uploaded(one, two, three)
+    for (const { filename } of [one, two]) await did(call('DELETE', `/api/projects/erased/files/${filename}`))
+    for (const { filename } of [one, three])
+      await did(call('POST', `/api/projects/erased/files/${filename}/purge`, { reason: 'a secret in it' }))
+    let asked = 0
+    const face = newFace('main', {
+      publicDoor: {
+        purged: (name) => {
+          asked++
+          return world.repository.public.purged(name as string)
+        },
+      },
+    })
+    const base = `/tuf/targets/files/${shardOf('erased')}/erased`
+    const status = async ({ filename, sha256 }: Pick<Distribution, 'filename' | 'sha256'>) => {
+      const answer = await face.get(`${base}/${sha256}.${filename}`)
+      expect(answer.headers.get('cache-control')).toBe('no-store')
+      return [answer.status, await answer.text()]
+    }
+    for (const file of [one, three]) expect(await status(file)).toEqual([410, expect.stringMatching(/purged/)])
+    expect((await status(two))[0]).toBe(404)
+    for (const sha256 of ['0'.repeat(64), '1'.repeat(64), two.sha256])
+      expect((await status({ filename: one.filename, sha256 }))[0]).toBe(404)
+    expect(asked).toBe(1)
+    const silent = newFace('main', { publicDoor: { purged: () => Promise.reject(new Error('no connection')) } })
+    expect((await silent.get(`${base}/${one.sha256}.${one.filename}`)).status).toBe(404)
   })
 
   test('is deleted while a publication that names it is on its way', async () => {
