@@ -11,9 +11,9 @@ import type { TargetInfo } from '../tuf/search.ts'
 import { webTransport } from '../tuf/transport.ts'
 import { mustPass } from './adopt-check.ts'
 import { type Repository, walkRepository } from './adopt-source.ts'
-import { type Adoption, type AdoptionFolder, keysOf, type NextRoot } from './adoption-folder.ts'
 import { ApiError, apiUrl, callApi, toBase64 } from './api.ts'
 import { fileStore } from './file-store.ts'
+import { type Handover, type HandoverFolder, keysOf, type NextRoot } from './handover-folder.ts'
 import { Progress } from './progress.ts'
 import { bold, CommandError, say } from './terminal.ts'
 
@@ -52,8 +52,8 @@ export interface Adopted {
 
 /** @throws CommandError, ApiError */
 export async function finishAdoption(
-  folder: AdoptionFolder,
-  adoption: Adoption,
+  folder: HandoverFolder,
+  adoption: Handover,
   { stale, freshness, targets, bootstrapSecret }: FinishInput,
 ): Promise<Adopted> {
   const trusted = folder.trustedRoot
@@ -111,14 +111,14 @@ export async function finishAdoption(
   }
 }
 
-async function serves(service: string, { bytes, envelope }: NextRoot): Promise<boolean> {
+export async function serves(service: string, { bytes, envelope }: NextRoot): Promise<boolean> {
   const url = apiUrl(service, `/tuf/${envelope.signed.version}.root.json`)
   const answer = await fetch(url).catch(() => undefined)
   const there = answer && new Uint8Array(await answer.arrayBuffer())
   return answer?.status === 200 && Buffer.compare(there!, bytes) === 0
 }
 
-async function published(service: string, root: NextRoot): Promise<void> {
+export async function published(service: string, root: NextRoot): Promise<void> {
   const deadline = Date.now() + PUBLISHED_WAIT_MS
   while (!(await serves(service, root))) {
     if (Date.now() > deadline)
@@ -216,7 +216,7 @@ async function setTargets(
   }
 }
 
-export function introduceAdopted({ name, source }: Adoption, result: Adopted): void {
+export function introduceAdopted({ name, source }: Handover, result: Adopted): void {
   const { metadataUrl, targetsUrl, root, timestamp, snapshot, downloaded, held, warnings, token } = result
   const service = metadataUrl.slice(0, -'/tuf/'.length)
   say(

@@ -7,10 +7,10 @@ import type { NewKeys } from '../tuf/next-roots.ts'
 import { mustPass } from './adopt-check.ts'
 import { finishAdoption, introduceAdopted } from './adopt-finish.ts'
 import { mustBeRoot, type Repository, sourceUrl, walkRepository } from './adopt-source.ts'
-import { type Adoption, AdoptionFolder, keysOf, type NextRoot } from './adoption-folder.ts'
 import { ApiError, callApi } from './api.ts'
 import { DEFAULT_URL } from './caller.ts'
 import { type OnlineKeys, provenKeys } from './ceremony.ts'
+import { type Handover, HandoverFolder, keysOf, type NextRoot } from './handover-folder.ts'
 import { parseDeployment } from './init.ts'
 import { Progress } from './progress.ts'
 import { secretFrom } from './secret-input.ts'
@@ -43,7 +43,7 @@ Examples
 `
 
 const NAME = /^[a-z][a-z0-9-]{0,39}$/
-const DAY_MS = 86_400_000
+export const DAY_MS = 86_400_000
 const OPTIONS = {
   root: { type: 'string' },
   name: { type: 'string' },
@@ -70,13 +70,12 @@ export async function adoptCommand(args: string[]): Promise<void> {
     say(ADOPT_HELP)
     return
   }
-  const { name, finish = false } = values
-  if (name === undefined || !NAME.test(name) || name === 'main')
-    throw new CommandError('adopt wants --name: lower-case letters, digits and hyphens, beginning with a letter.', 2)
+  const { finish = false } = values
+  const name = mustBeName(values.name, 'adopt')
   for (const option of finish ? FIRST_ONLY : FINISH_ONLY)
     if (values[option] !== undefined)
       throw new CommandError(`adopt ${finish ? 'with' : 'without'} --finish does not take --${option}.`, 2)
-  const folder = new AdoptionFolder(values.folder ?? `adopt-${name}`)
+  const folder = new HandoverFolder(values.folder ?? `adopt-${name}`)
   if (finish) {
     if (positionals.length > 0) throw new CommandError('adopt --finish knows its source: leave it out.', 2)
     await finishCommand(folder, name, values)
@@ -95,6 +94,12 @@ export async function adoptCommand(args: string[]): Promise<void> {
   else introduceNext(begun, name)
 }
 
+/** @param who wants it, for the refusal. @throws CommandError */
+export function mustBeName(name: string | undefined, who: string): string {
+  if (name !== undefined && NAME.test(name) && name !== 'main') return name
+  throw new CommandError(`${who} wants --name: lower-case letters, digits and hyphens, beginning with a letter.`, 2)
+}
+
 const askBootstrap = (file: string | undefined): Promise<string> =>
   secretFrom({ what: 'bootstrap secret', variable: 'TUF_EDGE_BOOTSTRAP_SECRET', file, piped: true })
 
@@ -109,20 +114,16 @@ export interface AdoptInput {
 }
 
 export interface Begun {
-  adoption: Adoption
+  adoption: Handover
   repository: Repository
   keys: NewKeys
   next: [NextRoot, NextRoot]
 }
 
 /** Verifies, and writes the two roots. @throws CommandError, ApiError */
-export async function beginAdoption(folder: AdoptionFolder, trusted: Uint8Array, input: AdoptInput): Promise<Begun> {
+export async function beginAdoption(folder: HandoverFolder, trusted: Uint8Array, input: AdoptInput): Promise<Begun> {
   const { name, service, source, days, stale, bootstrapSecret } = input
   const before = folder.read()
-  if (before && (before.name !== name || before.service !== service || before.source !== source))
-    throw new CommandError(
-      `${folder.path} is the adoption of ${before.source} as ${before.name} at ${before.service}: name another --folder.`,
-    )
   const progress = new Progress()
   const repository = await walkRepository(source, { folder: folder.path, trusted, stale, progress })
   const { root, roots } = repository
@@ -133,22 +134,13 @@ export async function beginAdoption(folder: AdoptionFolder, trusted: Uint8Array,
   if (before) mustNotNameKeys(before, repository)
   await mustPass(repository, roots, undefined)
   const keys = await serviceKeys(service, name, bootstrapSecret)
-  const adoption = await folder.begin(
-    {
-      name,
-      service,
-      source,
-      keys: { snapshot: keys.snapshot.public, timestamp: keys.timestamp.public },
-      root: root.signed.version,
-    },
-    trusted,
-  )
+  const adoption = await folder.begin({ name, service, source, keys, root: root.signed.version }, trusted)
   const expires = days === undefined ? undefined : formatDate(Date.now() + days * DAY_MS)
   return { adoption, repository, keys, next: await folder.writeNext(root.signed, keys, expires) }
 }
 
 /** Between the two commands the owner may have published the first root at the old place; it is followed by the second. */
-function mustNotNameKeys(before: Adoption, { root }: Repository): void {
+function mustNotNameKeys(before: Handover, { root }: Repository): void {
   const { snapshot, timestamp } = keysOf(before)
   const { roles, version } = root.signed
   const named = roles.snapshot.keyids.includes(snapshot.keyid) && roles.timestamp.keyids.includes(timestamp.keyid)
@@ -173,7 +165,7 @@ async function serviceKeys(service: string, name: string, token: string): Promis
   }
 }
 
-async function finishCommand(folder: AdoptionFolder, name: string, values: Values): Promise<void> {
+async function finishCommand(folder: HandoverFolder, name: string, values: Values): Promise<void> {
   const adoption = folder.read()
   if (!adoption || adoption.name !== name)
     throw new CommandError(`${folder.path} holds no adoption of ${name}: begin with \`tuf-edge adopt SOURCE\`.`)
@@ -188,7 +180,7 @@ async function finishCommand(folder: AdoptionFolder, name: string, values: Value
   if (result.problem !== null) throw new CommandError(result.problem)
 }
 
-function daysOf(text: string | undefined): number | undefined {
+export function daysOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const days = Number(text)
   if (!Number.isInteger(days) || days < 1 || days > 3_650)

@@ -17,6 +17,7 @@ import { PUBLISHER_HELP, publisherCommand } from './publisher.ts'
 import { PUSH_HELP, pushCommand } from './push.ts'
 import { QUOTA_HELP, quotaCommand } from './quota.ts'
 import { REBUILD_HELP, rebuildCommand } from './rebuild.ts'
+import { RELEASE_HELP, releaseCommand } from './release.ts'
 import { RENEW_HELP, renewCommand } from './renew.ts'
 import { RESUME_HELP, resumeCommand } from './resume.ts'
 import { SERVE_HELP, serve } from './serve.ts'
@@ -88,6 +89,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: 'takes over the freshness of a repository that is signed elsewhere',
   },
   sign: { run: signCommand, help: SIGN_HELP, does: 'adds a signature to roots' },
+  release: { run: releaseCommand, help: RELEASE_HELP, does: 'hands such a repository back to keys of its owner' },
   push: { run: pushCommand, help: PUSH_HELP, does: 'hands over new metadata of a repository that is signed elsewhere' },
 }
 

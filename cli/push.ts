@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { formatDate } from '../tuf/dates.ts'
 import { TufError } from '../tuf/errors.ts'
 import { parseRoot, parseTargets } from '../tuf/metadata.ts'
+import { mustBeName } from './adopt.ts'
 import { callApi, toBase64 } from './api.ts'
 import { CALLER_HELP, CALLER_OPTIONS, mustHaveToken, parseUrl } from './caller.ts'
 import { CommandError, note, say } from './terminal.ts'
@@ -40,13 +41,12 @@ export async function pushCommand(args: string[]): Promise<void> {
     say(PUSH_HELP)
     return
   }
-  const { name } = values
-  if (name === undefined) throw new CommandError('push wants --name, the repository.', 2)
+  const name = mustBeName(values.name, 'push')
   if (positionals.length === 0) throw new CommandError('push wants at least one file of metadata.', 2)
   const files = positionals.map((path) => ({ path, ...fileOf(path) }))
   const token = mustHaveToken(values['token-file'])
   const body = { files: files.map(({ role, bytes }) => ({ role, bytes: toBase64(bytes) })) }
-  const base = new URL(`/r/${encodeURIComponent(name)}`, parseUrl(values.url)).href
+  const base = new URL(`/r/${name}`, parseUrl(values.url)).href
   const pushed = await callApi<Pushed>(base, 'PUT', '/api/metadata', { token, body })
   if (values.json) say(JSON.stringify(pushed, undefined, 2))
   else sayPushed(pushed)

@@ -39,7 +39,10 @@ export interface LocalService {
 export async function startService(
   port: number,
   path: string,
-  { isPrivate = false, ...options }: Pick<RuntimeOptions, 'flipIntervalMs' | 'onLog'> & { isPrivate?: boolean } = {},
+  {
+    isPrivate = false,
+    ...options
+  }: Pick<RuntimeOptions, 'flipIntervalMs' | 'onLog' | 'publisherEntry'> & { isPrivate?: boolean } = {},
 ): Promise<LocalService> {
   await mustBeFree(port)
   const folder = new StateFolder(path)

@@ -7,12 +7,13 @@ import { parseArgs } from 'node:util'
 import { schemeOf } from '../tuf/algorithms.ts'
 import { TufError } from '../tuf/errors.ts'
 import { toHex } from '../tuf/hex.ts'
-import { ed25519Key, type Key, spkiKey } from '../tuf/keys.ts'
+import type { Key } from '../tuf/keys.ts'
 import { type Envelope, parseRoot, type Root } from '../tuf/metadata.ts'
 import { writeEnvelope } from '../tuf/sign.ts'
 import { verifySignature } from '../tuf/verify.ts'
 import { writeWhole } from './file-store.ts'
 import { KeyFolder } from './offline-keys.ts'
+import { keyOf } from './pem-keys.ts'
 import { secretFrom } from './secret-input.ts'
 import { CommandError, say } from './terminal.ts'
 
@@ -131,24 +132,12 @@ async function openPem(file: string, passphrase: Passphrase): Promise<KeyObject>
 
 /** How `tuf/keys.ts` tells keys apart: by the key itself, whatever its keyid or spelling. */
 function identityOf(file: string, privateKey: KeyObject): string {
-  const publicKey = createPublicKey(privateKey)
-  const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }))
   try {
-    switch (privateKey.asymmetricKeyType) {
-      case 'ed25519':
-        return ed25519Key(Buffer.from(publicKey.export({ format: 'jwk' }).x!, 'base64url').toString('hex')).identity!
-      case 'ec': {
-        const curve = privateKey.asymmetricKeyDetails?.namedCurve
-        return spkiKey(curve === 'secp384r1' ? 'ecdsa-sha2-nistp384' : 'ecdsa-sha2-nistp256', spki).identity!
-      }
-      case 'rsa':
-        return spkiKey('rsassa-pss-sha256', spki).identity!
-    }
+    return keyOf(createPublicKey(privateKey), file).identity!
   } catch (error) {
     if (!(error instanceof TufError)) throw error
     throw new CommandError(`${file} cannot sign TUF metadata: ${error.message}`)
   }
-  throw new CommandError(`${file} is of the type ${privateKey.asymmetricKeyType}, which signs no TUF metadata.`)
 }
 
 function signWith(privateKey: KeyObject, payload: Uint8Array, key: Key): Uint8Array {

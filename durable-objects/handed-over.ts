@@ -120,13 +120,15 @@ export function record(ctx: Context, { roots, roles }: Admitted, before: Root | 
   const now = ctx.now()
   const macKey = custody.macKey()
   const held: Taken['held'] = []
+  const ours = gateKeys(ctx)
   let former = before
   // A root that waits already goes first.
   let notBefore = Math.max(now, lastUnpublished(sql, 'root') ?? 0)
   for (const { version, sha256, expiresMs, envelope } of roots) {
     const { bytes, signed } = envelope
-    // N+1 names the former keys beside ours, N+2 ours alone: no client may meet both changes in one run.
-    if (former && dropsKeys(former, signed)) {
+    // N+1 names the former keys beside ours, N+2 ours alone: no client may meet both changes in one run. What was rotated
+    // before ours were named is history: it is public elsewhere, and nothing of ours holds under those roots.
+    if (former && namesKeys(former, ours) && dropsKeys(former, signed)) {
       notBefore += RUN_MS
       held.push({ root: version, notBefore })
     }
@@ -151,6 +153,9 @@ export function record(ctx: Context, { roots, roles }: Admitted, before: Root | 
     .map(({ role, expiresMs }) => `${role} expires at ${formatDate(expiresMs)}: clients refuse it from then on.`)
   return { ok: true, accepted, held, warnings }
 }
+
+const namesKeys = (root: Root, ours: ReturnType<typeof gateKeys>): boolean =>
+  root.roles.timestamp.keyids.includes(ours.timestamp) && root.roles.snapshot.keyids.includes(ours.snapshot)
 
 /** Whether `next` no longer names a key that signs timestamp or snapshot under `root`. */
 const dropsKeys = (root: Root, next: Root): boolean =>

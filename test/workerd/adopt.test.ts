@@ -78,6 +78,21 @@ describe('adoption', () => {
       expect([path, (await newFace()(path.replace(/\{\w+\}/, 'x'), { method: 'PATCH' })).status]).toEqual([path, 405])
   })
 
+  test('keys that were rotated before are history: only the root that drops them beside ours waits', async () => {
+    for (const role of ['timestamp', 'snapshot'] as const) {
+      adoption.own[role] = [await newSigner()]
+      theirs.signers[role] = adoption.own[role]
+    }
+    await theirs.publishRoot()
+    await theirs.publish('targets')
+    await adoption.ownersClient().refresh()
+    const { body } = await adoption.request()
+    expect(await json('POST', '/api/adopt', body, BOOTSTRAP)).toMatchObject({ status: 200, held: [{ root: 4 }] })
+    await clientOver(warm).refresh()
+    expect(warm.files.get('root.json')).toEqual(rootOf(3))
+    await clientOver(await theirs.newStore()).refresh()
+  })
+
   test('the root without the former keys goes out an hour later, and nobody falls over it', async () => {
     const { body } = await adoption.request()
     await json('POST', '/api/adopt', body, BOOTSTRAP)

@@ -164,7 +164,8 @@ export class Adoption {
     await this.nameKeys(keys, true)
     await this.nameKeys(keys, false)
     const roles = Object.fromEntries([...this.theirs.roles.keys()].map((role) => [role, this.fileOf(role)]))
-    const files = handOver({ root: [this.rootOf(1), this.rootOf(2), this.rootOf(3)], ...roles })
+    const root = Array.from({ length: this.theirs.versions.root }, (_, before) => this.rootOf(before + 1))
+    const files = handOver({ root, ...roles })
     return { keys, body: { files, served: { snapshot: 1, timestamp: 1 }, freshness: 'standard' } }
   }
 

@@ -160,8 +160,8 @@ test('the serial is the one of the signed page, in both forms, and grows with a 
 
 test('what was deleted is in none of them', async () => {
   expect((await change('DELETE', '/api/projects/reads/releases/1.9')).status).toBe(200)
+  // As a version or in a file's name; seconds of a time may well end so.
   for (const path of ['/pypi/reads/json', '/api/projects/reads', '/api/projects/reads/files'])
-    // As a version or in a file's name; seconds of a time may well end so.
     expect(JSON.stringify((await json(path))[1])).not.toMatch(/"1\.9"|-1\.9[-.]/)
   expect((await json('/pypi/reads/1.9/json'))[0]).toBe(404)
   expect((await json('/api/projects/reads/releases/1.9'))[0]).toBe(404)

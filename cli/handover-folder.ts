@@ -1,16 +1,17 @@
-// What an adoption keeps between its two commands, in a folder of whoever holds it:
+// What an adoption or a release keeps between its two commands, in a folder of whoever holds it:
 //
-//   adoption.json       from where, to where, as whose client, and the two keys of the service
+//   handover.json       from where, to where, and the two keys that sign afterwards
 //   trusted-root.json   the root that was given
-//   N.root.json         the two roots for the owner to sign: the first names both pairs of keys, the second ours alone
+//   N.root.json         the two roots for the owner to sign: the first names the present keys and the new ones, the second
+//                       the new ones alone
 //   seen/, roles/       what was read and verified; see adopt-source.ts
 //
 // Nothing here is secret. Invariant: a root that is there is never written again, because somebody may have signed it.
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { TufError } from '../tuf/errors.ts'
-import type { JsonObject } from '../tuf/json.ts'
-import { ed25519Key } from '../tuf/keys.ts'
+import { type JsonObject, parseJson } from '../tuf/json.ts'
+import { keyObject, parseKey } from '../tuf/keys.ts'
 import { type Envelope, parseRoot, type Root } from '../tuf/metadata.ts'
 import { type NewKeys, nextRoots, whyNotNext } from '../tuf/next-roots.ts'
 import { signRole } from '../tuf/sign.ts'
@@ -18,17 +19,17 @@ import { TrustedSet } from '../tuf/trusted.ts'
 import { writeWhole } from './file-store.ts'
 import { CommandError } from './terminal.ts'
 
-const FORMAT = 'tuf-edge adoption 1'
+const FORMAT = 'tuf-edge handover 1'
 
-export interface Adoption {
+export interface Handover {
   format: typeof FORMAT
   name: string
   service: string
   /** Where the metadata is, ending in a slash. */
   source: string
-  /** Public keys of the service, lower-case hex. */
-  keys: { snapshot: string; timestamp: string }
-  /** Newest root of the owner's, which the two follow. */
+  /** As metadata lists keys. */
+  keys: { snapshot: object; timestamp: object }
+  /** The root that the two follow. */
   root: number
 }
 
@@ -39,7 +40,7 @@ export interface NextRoot {
   readonly envelope: Envelope<Root>
 }
 
-export class AdoptionFolder {
+export class HandoverFolder {
   readonly path: string
 
   constructor(path: string) {
@@ -51,22 +52,31 @@ export class AdoptionFolder {
     return existsSync(file) ? new Uint8Array(readFileSync(file)) : undefined
   }
 
-  read(): Adoption | undefined {
-    const file = join(this.path, 'adoption.json')
+  read(): Handover | undefined {
+    const file = join(this.path, 'handover.json')
     if (!existsSync(file)) return undefined
     try {
-      const adoption = JSON.parse(readFileSync(file, 'utf8')) as Adoption
-      if (adoption.format === FORMAT) return adoption
+      const handover = JSON.parse(readFileSync(file, 'utf8')) as Handover
+      if (handover.format === FORMAT) return handover
     } catch {
       // said below
     }
     throw new CommandError(`${file} is not of the format '${FORMAT}'.`)
   }
 
-  async begin(adoption: Omit<Adoption, 'format'>, trusted: Uint8Array): Promise<Adoption> {
-    const whole = { format: FORMAT, ...adoption } as const
+  async begin(
+    { keys, ...rest }: Omit<Handover, 'format' | 'keys'> & { keys: NewKeys },
+    trusted: Uint8Array,
+  ): Promise<Handover> {
+    const before = this.read()
+    if (before && (before.name !== rest.name || before.service !== rest.service || before.source !== rest.source))
+      throw new CommandError(
+        `${this.path} is the handover of ${before.source} as ${before.name} at ${before.service}: name another --folder.`,
+      )
+    const listed = { snapshot: plain(keyObject(keys.snapshot)), timestamp: plain(keyObject(keys.timestamp)) }
+    const whole = { format: FORMAT, ...rest, keys: listed } as const
     await writeWhole(join(this.path, 'trusted-root.json'), trusted)
-    await writeWhole(join(this.path, 'adoption.json'), Buffer.from(`${JSON.stringify(whole, undefined, 2)}\n`))
+    await writeWhole(join(this.path, 'handover.json'), Buffer.from(`${JSON.stringify(whole, undefined, 2)}\n`))
     return whole
   }
 
@@ -80,7 +90,7 @@ export class AdoptionFolder {
   async signedNext(root: Envelope<Root>, keys: NewKeys): Promise<[NextRoot, NextRoot]> {
     const both = this.#next(root.signed, keys, true)
     const alone = this.#next(root.signed, keys, false)
-    if (!both || !alone) throw new CommandError(`${this.path} lacks the two next roots: run adopt without --finish.`)
+    if (!both || !alone) throw new CommandError(`${this.path} lacks the two next roots: run this without --finish.`)
     const chain = await TrustedSet.start(root.bytes, 0)
     for (const { bytes, file } of [both, alone])
       try {
@@ -110,10 +120,12 @@ export class AdoptionFolder {
       const envelope = parseRoot(bytes)
       const why = whyNotNext(root, envelope.signed, keys, former)
       if (why === undefined) return { file, bytes, envelope }
-      throw new CommandError(`${file} is not the root that this step needs: ${why}. Move it away and run adopt again.`)
+      throw new CommandError(
+        `${file} is not the root that this step needs: ${why}. Move it away and run this again without --finish.`,
+      )
     } catch (error) {
       if (!(error instanceof TufError)) throw error
-      throw new CommandError(`${file} is no root: ${error.message} Move it away and run adopt again.`)
+      throw new CommandError(`${file} is no root: ${error.message} Move it away and run this again without --finish.`)
     }
   }
 
@@ -122,7 +134,11 @@ export class AdoptionFolder {
   }
 }
 
-export const keysOf = ({ keys }: Adoption): NewKeys => ({
-  snapshot: ed25519Key(keys.snapshot),
-  timestamp: ed25519Key(keys.timestamp),
+export const keysOf = ({ keys }: Handover): NewKeys => ({
+  snapshot: parseKey(parseJson(Buffer.from(JSON.stringify(keys.snapshot)))),
+  timestamp: parseKey(parseJson(Buffer.from(JSON.stringify(keys.timestamp)))),
 })
+
+/** A key object holds strings and objects of strings. */
+const plain = (key: JsonObject): object =>
+  Object.fromEntries([...key].map(([name, value]) => [name, value instanceof Map ? plain(value) : value]))
