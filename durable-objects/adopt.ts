@@ -59,30 +59,39 @@ export async function adopt(ctx: Context, request: AdoptRequest, arm: () => void
 
 /** Any later batch. A token for `metadata:ROLE` hands over this role alone. */
 export async function push(ctx: Context, { token, files }: PushRequest, arm: () => void): Promise<Taken | Refused> {
+  const taken = await takeBatch(ctx, files, { event: 'pushed', may: () => mayHandOver(ctx, token, files) }, arm)
+  // Who takes the keys out of root without a word has lost more than a push: it is told.
+  if (!taken.ok && taken.message.startsWith('online-keys'))
+    appendJournal(ctx.sql, ctx.now(), { event: 'push-refused', reason: taken.message })
+  return taken
+}
+
+/** @param by who hands over, asked again in the transaction, and the journal's word for it */
+export async function takeBatch(
+  ctx: Context,
+  files: readonly HandedOver[],
+  by: { event: string; may(): { id: string } | Refused },
+  arm: () => void,
+): Promise<Taken | Refused> {
   const { sql } = ctx
-  const allowed = mayHandOver(ctx, token, files)
+  const allowed = by.may()
   if ('ok' in allowed) return allowed
   const held = heldNow(ctx)
   const older = handedBack(sql) ?? rootsHeldDifferently(ctx, files)
   if (older) return older
   const admitted = await passGate(ctx, files, held, gateKeys(ctx))
-  if ('ok' in admitted) {
-    // Who takes the keys out of root without a word has lost more than a push: it is told.
-    if (admitted.message.startsWith('online-keys'))
-      appendJournal(sql, ctx.now(), { event: 'push-refused', reason: admitted.message, token: allowed.id })
-    return admitted
-  }
+  if ('ok' in admitted) return admitted
   const wrong = getFact(sql, 'kind') === 'adopted' ? undefined : await complaintOfIndex(ctx, admitted, held)
   if (wrong !== undefined) return refused('invalid', 400, `index: ${wrong}`)
   const seen = await lookForFiles(ctx, admitted, held)
   if ('ok' in seen) return seen
   return ctx.storage.transactionSync(() => {
     // The token may have been revoked while signatures were checked.
-    const bearer = mayHandOver(ctx, token, files)
+    const bearer = by.may()
     if ('ok' in bearer) return bearer
     const taken = record(ctx, admitted, held.root?.signed)
     if (taken.accepted.length > 0) {
-      appendJournal(sql, ctx.now(), { event: 'pushed', files: taken.accepted, token: bearer.id })
+      appendJournal(sql, ctx.now(), { event: by.event, files: taken.accepted, token: bearer.id })
       arm()
     }
     return seen.fresh === 0 ? taken : { ...taken, targets: seen }

@@ -32,6 +32,7 @@ import type {
   GateRequest,
   MetadataAnswer,
   OriginRequest,
+  PullRequest,
   PushAnswer,
   PushRequest,
   PutTargetAnswer,
@@ -218,6 +219,10 @@ export class Member extends WorkerEntrypoint<Env> {
   /** Hands an adopted repository back to its owner. */
   async release(request: PushRequest): Promise<PushAnswer> {
     return ask<PushAnswer>(this.env, request.repository, (stub) => stub.release(request))
+  }
+
+  async setPull(request: PullRequest): Promise<Done> {
+    return ask<Done>(this.env, request.repository, (stub) => stub.setPull(request))
   }
 
   async setGate(request: GateRequest): Promise<Done> {

@@ -5,6 +5,7 @@ import { getFact, setFact } from './ledger/facts.ts'
 import { oldestGarbage } from './ledger/garbage.ts'
 import { nextNotice } from './ledger/notices.ts'
 import { nextUnpublished } from './ledger/offline.ts'
+import { nextPull } from './ledger/pulls.ts'
 import { waitingCount } from './ledger/queue.ts'
 import { all, one, type Sql } from './ledger/sql.ts'
 import type { Freshness } from './rpc.ts'
@@ -149,6 +150,8 @@ export function nextAlarm(sql: Sql, now: number): number | null {
   soonest(binsOf(sql), freshness.binSeconds * 1000)
   const unpublished = nextUnpublished(sql)
   if (unpublished !== undefined) times.push(Math.max(unpublished, now + RECOVERY_DELAY_MS))
+  const pull = nextPull(sql)
+  if (pull !== undefined) times.push(Math.max(pull, now + RECOVERY_DELAY_MS))
   if (getFact(sql, 'listDirty') === 1) times.push((getFact(sql, 'listedAt') ?? 0) + LIST_LAG_MS)
   const copy = nextCopy(sql, now + RECOVERY_DELAY_MS)
   if (copy !== undefined) times.push(copy)

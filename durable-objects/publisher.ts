@@ -23,6 +23,7 @@ import { createTables } from './ledger/schema.ts'
 import { type Caller, operatorOf } from './operator.ts'
 import { erasedOf, purged, type Removed, remove, setStatus, yank } from './projects.ts'
 import { addPublisher, audienceOf, burn, exchange, listPublishers, removePublisher, setAudience } from './publishers.ts'
+import { beginPull, pull, setPull } from './pull.ts'
 import { quotaOf, setQuota } from './quotas.ts'
 import { changeReading, mayRead, readingHolds } from './reading.ts'
 import { notLive, rebuildBatch } from './rebuild.ts'
@@ -55,6 +56,7 @@ import type {
   GateRequest,
   MetadataAnswer,
   OriginRequest,
+  PullRequest,
   PushAnswer,
   PushRequest,
   PutTargetAnswer,
@@ -100,6 +102,7 @@ import { setWebhook } from './webhook.ts'
 
 export class Publisher extends DurableObject<Env> {
   readonly #flight: Flight
+  #pulling = false
   readonly #issuerKeys = new IssuerKeys()
   /** Replaced by tests only. */
   clock: () => number = Date.now
@@ -176,6 +179,13 @@ export class Publisher extends DurableObject<Env> {
 
   setOrigin(request: OriginRequest): Done {
     return this.#flight.unready() ?? setOrigin(this.#flight.ctx(), request)
+  }
+
+  /** Where new metadata is fetched; the first pull follows at once. */
+  setPull(request: PullRequest): Done {
+    const done = this.#flight.unready() ?? setPull(this.#flight.ctx(), request)
+    if (done.ok) this.#pull()
+    return done
   }
 
   setGate(request: GateRequest): Done {
@@ -316,6 +326,7 @@ export class Publisher extends DurableObject<Env> {
       return unready
     }
     await this.#flight.pass()
+    this.#pull()
     const error = this.#flight.lastError()
     return this.#flight.unready() ?? (error ? refused('unavailable', 503, error) : { ok: true })
   }
@@ -445,12 +456,37 @@ export class Publisher extends DurableObject<Env> {
     // The next alarm is set before the work, so that a pass that dies cannot stop the loop.
     this.#flight.arm()
     await this.#flight.pass()
+    this.#pull()
     this.#flight.tell()
   }
 
   /** Drops what memory holds; the next event starts from the ledger. */
   forget(): void {
     this.#flight.forget()
+  }
+
+  /** Pulls if it is time, beside everything else: an origin that hangs keeps nothing waiting. */
+  #pull(): void {
+    if (this.#pulling || this.#flight.unready()) return
+    const ctx = this.#flight.ctx()
+    const setting = beginPull(ctx)
+    if (!setting) return
+    this.#pulling = true
+    const work = async () => {
+      try {
+        const alone = (take: () => Promise<Taken | Refused>) => this.#flight.alone(take)
+        await this.#published(await pull(ctx, setting, alone, () => this.#flight.arm()))
+      } catch (error) {
+        console.error(
+          JSON.stringify({ event: 'pull-failed', message: error instanceof Error ? error.message : String(error) }),
+        )
+      } finally {
+        this.#pulling = false
+        this.#flight.tell()
+        this.#flight.arm()
+      }
+    }
+    this.ctx.waitUntil(work())
   }
 
   /** Publishes what a batch brought, within this call if the bucket takes it. */

@@ -58,6 +58,30 @@ export interface GateRequest {
   targets: 'required' | 'warn' | 'ignore'
 }
 
+export interface PullSetting {
+  /** The metadata URL of the owner's place; https, or http to this machine. Ends with a slash. */
+  url: string
+  everySeconds: number
+  /** True: also into a private network, as far as the URL tells. */
+  privateAddresses?: boolean
+}
+
+export interface PullState {
+  /** Unix milliseconds of the last pull. */
+  at: number
+  /** Why it changed nothing, or where the origin says something else; one sentence. */
+  trouble?: string
+  /** Unix milliseconds since when it is so. */
+  since?: number
+}
+
+export interface PullRequest {
+  repository: string
+  token: string
+  /** Null: no pull any more. */
+  pull: PullSetting | null
+}
+
 export interface PutTargetRequest {
   repository: string
   token: string

@@ -12,7 +12,7 @@ export interface FreshnessInForce extends Freshness {
 
 /** Something will break, or is broken, unless somebody acts. */
 export interface Warning {
-  /** root, targets, bins; timestamp, snapshot, index; `bin` for the online bin that expires first. */
+  /** `origin` for a pull that was refused, whose date is when that began; root, targets, bins; timestamp, snapshot, index; `bin` for the online bin that expires first. */
   role: string
   /** When clients stop, as metadata writes dates. */
   expires: string

@@ -1,6 +1,7 @@
 // What crosses between the face and the publisher: plain data and unions, because classes do not survive RPC.
 // Fields are only ever added: during a deploy old and new scripts talk to each other.
 
+import type { PullSetting, PullState } from './rpc-adopt.ts'
 import type { FreshnessInForce, FreshnessProfile, Warning } from './rpc-upkeep.ts'
 
 /** A refusal that the caller should show: `status` is the HTTP status the face answers with. */
@@ -153,6 +154,8 @@ export interface Status {
   freshness?: FreshnessInForce
   /** What breaks first comes first. */
   warnings: Warning[]
+  /** Of an adopted repository whose metadata is fetched on a schedule. */
+  pull?: PullSetting & Partial<PullState>
   lastError?: string
 }
 

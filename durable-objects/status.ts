@@ -3,6 +3,7 @@ import { formatDate } from '../tuf/dates.ts'
 import { uncopiedCount } from './copy.ts'
 import { freshnessOf } from './freshness.ts'
 import { getFact } from './ledger/facts.ts'
+import { pullSetting, pullState } from './ledger/pulls.ts'
 import { waitingCount } from './ledger/queue.ts'
 import { liveRole } from './ledger/roles.ts'
 import { one, type Sql } from './ledger/sql.ts'
@@ -15,6 +16,7 @@ import { warningsOf, watchedRoles } from './warnings.ts'
 export function statusOf(sql: Sql, now: number): Status {
   const halted = getFact(sql, 'halted')
   const lastError = getFact(sql, 'lastError')
+  const pull = pullSetting(sql)
   const releasing = getFact(sql, 'releasing')
   const count = (query: string) => one<{ n: number }>(sql, query)!.n
   const timestamp = liveRole(sql, 'timestamp')
@@ -52,6 +54,7 @@ export function statusOf(sql: Sql, now: number): Status {
     ...(getFact(sql, 'freshness') === undefined ? {} : { freshness: freshnessInForce(sql) }),
     warnings: warningsOf(sql, now),
     ...(getFact(sql, 'copying') === 1 ? { uncopied: uncopiedCount(sql) } : {}),
+    ...(pull === undefined ? {} : { pull: { ...pull, ...pullState(sql) } }),
     ...(lastError === undefined ? {} : { lastError }),
   }
 }

@@ -5,6 +5,7 @@ import { formatDate } from '../tuf/dates.ts'
 import { isTopLevelRole } from '../tuf/root.ts'
 import { freshnessOf, lifeOf } from './freshness.ts'
 import { getFact } from './ledger/facts.ts'
+import { pullState } from './ledger/pulls.ts'
 import { type LiveRole, liveRoles } from './ledger/roles.ts'
 import type { Sql } from './ledger/sql.ts'
 import type { Warning } from './rpc-upkeep.ts'
@@ -27,7 +28,14 @@ export function warningsOf(sql: Sql, now: number): Warning[] {
     if (!isOnline(name)) return offlineWarning(name, expires, now)
     return lateWarning(name, expires, lifeOf(freshness, name), now)
   })
-  return warnings.sort((a, b) => (a.expires < b.expires ? -1 : 1))
+  return [...warnings, ...originWarning(sql)].sort((a, b) => (a.expires < b.expires ? -1 : 1))
+}
+
+/** As soon as a pull was refused, or the origin says something else than is served: nothing breaks yet, and something will. */
+function originWarning(sql: Sql): Warning[] {
+  const { trouble, since } = pullState(sql) ?? {}
+  if (trouble === undefined || since === undefined) return []
+  return [{ role: 'origin', expires: formatDate(since), days: 0, message: trouble }]
 }
 
 const isAdopted = (sql: Sql): boolean => getFact(sql, 'kind') === 'adopted'

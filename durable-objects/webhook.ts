@@ -26,7 +26,16 @@ const RETRY_MAX_MS = 6 * 3_600_000
 const TRIES_MAX = 20
 /** Delivered in one go; the rest comes with the next alarm, so that a slow receiver holds no invocation for minutes. */
 const BATCH = 10
-const TOLD: readonly string[] = ['halted', 'quarantined', 'foreign-write', 'push-refused', 'releasing', 'released']
+const TOLD: readonly string[] = [
+  'halted',
+  'quarantined',
+  'foreign-write',
+  'push-refused',
+  'pull-refused',
+  'origin-differs',
+  'releasing',
+  'released',
+]
 const SECRET = /^[\x21-\x7e]{16,200}$/
 const URL_LENGTH_MAX = 2_000
 

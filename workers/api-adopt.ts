@@ -1,13 +1,13 @@
 // The API of a repository that is signed elsewhere: its keys, its adoption, new files of people's roles, its origin.
 // State: none. What a batch holds is judged by the publisher; here it is only unpacked.
 import type { Done, Refused } from '../durable-objects/rpc.ts'
-import type { HandedOver, PushAnswer } from '../durable-objects/rpc-adopt.ts'
+import type { HandedOver, PullSetting, PushAnswer } from '../durable-objects/rpc-adopt.ts'
 import type { FreshnessRequest } from '../durable-objects/rpc-upkeep.ts'
 import { FormatError } from '../tuf/errors.ts'
 import { keysOperation } from './api-ceremony.ts'
 import { answer, readBytes } from './api-json.ts'
 import type { Env } from './env.ts'
-import { type AnyOperation, changed, operation } from './operations.ts'
+import { type AnyOperation, changed, operation, present } from './operations.ts'
 import { base64, flag, freshness, given, integer, list, maybe, record, text } from './shapes.ts'
 
 /** 20 MB of metadata in base64, which is what one call between the scripts carries (32 MiB, platform limit) with room. */
@@ -38,8 +38,35 @@ export function adoptionOperations(repository: string): AnyOperation[] {
   const setOrigin = async (env: Env, token: string, origin: string | null): Promise<Response> =>
     answer<Given<Done>>(await env.MEMBER.setOrigin({ repository, token, origin }))
 
+  const setPull = async (env: Env, token: string, pull: PullSetting | null): Promise<Response> =>
+    answer<Given<Done>>(await env.MEMBER.setPull({ repository, token, pull }))
+
   return [
     keysOperation(repository, true),
+    operation({
+      id: 'setPull',
+      method: 'PUT',
+      path: '/api/pull',
+      summary: 'Where new metadata is fetched, and how often; the first time at once.',
+      scopes: ['admin'],
+      params: {},
+      query: {},
+      body: { url: text(2_000), everySeconds: integer(60), privateAddresses: maybe(flag) },
+      answers: DONE,
+      run: ({ env, token, body }) =>
+        setPull(env, token, { url: body.url, everySeconds: body.everySeconds, ...present(body) }),
+    }),
+    operation({
+      id: 'removePull',
+      method: 'DELETE',
+      path: '/api/pull',
+      summary: 'New metadata is pushed alone.',
+      scopes: ['admin'],
+      params: {},
+      query: {},
+      answers: DONE,
+      run: ({ env, token }) => setPull(env, token, null),
+    }),
     operation({
       id: 'adopt',
       method: 'POST',

@@ -16,6 +16,12 @@ interface FactTypes {
   origin: string
   /** Whether a batch of an adopted repository waits for the files it names. */
   targets: 'required' | 'warn' | 'ignore'
+  /** JSON: where new metadata of an adopted repository is fetched, and how often. */
+  pull: string
+  /** Unix milliseconds of the next pull. */
+  pullAt: number
+  /** JSON: how the last pull ended. */
+  pulled: string
   /** Version of the root that hands an adopted repository back; with it the state becomes `released`. */
   releasing: number
   /** One sentence; its presence stops all signing. */
