@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { DownloadError, TufError } from '../tuf/errors.ts'
 import { ADOPT_HELP, adoptCommand } from './adopt.ts'
 import { ApiError } from './api.ts'
+import { ATTESTATIONS_HELP, attestationsCommand } from './attestations.ts'
 import { AUDIT_HELP, auditCommand } from './audit.ts'
 import { nobodyThere } from './caller.ts'
 import { DEMO_HELP, demo } from './demo.ts'
@@ -44,6 +45,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   status: { run: statusCommand, help: STATUS_HELP, does: 'shows whether an index publishes, and what waits' },
   token: { run: tokenCommand, help: TOKEN_HELP, does: 'makes, lists and ends tokens' },
   publisher: { run: publisherCommand, help: PUBLISHER_HELP, does: 'lets a CI workflow upload without a stored token' },
+  attestations: { run: attestationsCommand, help: ATTESTATIONS_HELP, does: 'says whom attestations of uploads are trusted by' },
   yank: { run: changeCommand('yank'), help: PROJECTS_HELP, does: 'takes a release out of what installers choose' },
   unyank: { run: changeCommand('unyank'), help: PROJECTS_HELP, does: 'puts it back' },
   delete: {
@@ -96,7 +98,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 const HELP = `tuf-edge: a Python package index whose every answer can be verified
 
 ${Object.entries(COMMANDS)
-  .map(([name, { does }]) => `  ${name.padEnd(10)} ${does}`)
+  .map(([name, { does }]) => `  ${name.padEnd(12)} ${does}`)
   .join('\n')}
 
 \`tuf-edge help NAME\`, or \`tuf-edge NAME --help\`, shows one in full.`

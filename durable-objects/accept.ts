@@ -142,6 +142,7 @@ export function stage(ctx: Context, request: StageRequest): Accepted {
       metadata_sha256: request.metadata?.sha256 ?? null,
       metadata_size: request.metadata?.size ?? null,
       yanked: imported?.yanked ?? null,
+      provenance_sha256: request.provenance?.sha256 ?? null,
     })
     setBlobState(sql, sha256, n, 'referenced')
     const said = imported === undefined ? {} : { imported }
@@ -154,7 +155,10 @@ export function stage(ctx: Context, request: StageRequest): Accepted {
 export const REASON_LENGTH_MAX = 500
 export const isReason = (text: string): boolean => text.length <= REASON_LENGTH_MAX && /^[^\p{Cc}]*$/u.test(text)
 
-function authoriseUpload({ sql, custody, now }: Context, { token, project, imported }: BeginRequest): Bearer | Refused {
+export function authoriseUpload(
+  { sql, custody, now }: Context,
+  { token, project, imported }: BeginRequest,
+): Bearer | Refused {
   const bearer = bearerOf(sql, custody.macKey(), token, now())
   if ('ok' in bearer) return bearer
   if (!mayTouch(bearer, 'upload', project))
@@ -218,7 +222,7 @@ function noRoom(sql: Sql, project: string, size: number): Refused | undefined {
   return undefined
 }
 
-function malformed({ project, filename, sha256, token, imported }: BeginRequest): Refused | undefined {
+export function malformed({ project, filename, sha256, token, imported }: BeginRequest): Refused | undefined {
   if (typeof token !== 'string' || typeof project !== 'string' || typeof filename !== 'string')
     return refused('invalid', 400, 'The request lacks a token, a project or a file name.')
   if (!isValidName(project) || normalizeName(project) !== project)
@@ -236,7 +240,7 @@ function malformed({ project, filename, sha256, token, imported }: BeginRequest)
 }
 
 function malformedStage(request: StageRequest): Refused | undefined {
-  const { size, n, version, release, filetype, requiresPython, metadata } = request
+  const { size, n, version, release, filetype, requiresPython, metadata, provenance } = request
   const count = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
   const good =
     count(size) &&
@@ -245,6 +249,7 @@ function malformedStage(request: StageRequest): Refused | undefined {
     (filetype === 'bdist_wheel' || filetype === 'sdist') &&
     (requiresPython === undefined ||
       (typeof requiresPython === 'string' && /^[\x20-\x7e]{1,500}$/.test(requiresPython))) &&
-    (metadata === undefined || (SHA256.test(metadata.sha256) && count(metadata.size)))
+    (metadata === undefined || (SHA256.test(metadata.sha256) && count(metadata.size))) &&
+    (provenance === undefined || SHA256.test(provenance.sha256))
   return good ? undefined : refused('invalid', 400, 'The description of the file is malformed.')
 }

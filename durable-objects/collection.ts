@@ -6,7 +6,7 @@
 // is named by timestamps signed before t, which end by t + their life; it goes an hour later (`graceMs`). A crash after a
 // delete and before its note repeats the delete, which is harmless because no deleted key is ever written again
 // (docs/design/publication.md, invariant 8).
-import { blobKey, blobMetadataKey, bucketPrefix, metadataKey } from '../tuf/layout.ts'
+import { blobKeys, bucketPrefix, metadataKey } from '../tuf/layout.ts'
 import { forgetFormer, freshnessOf, graceMs, ORPHAN_MS } from './freshness.ts'
 import { abortAbandoned } from './large-uploads.ts'
 import { blobState, setBlobState } from './ledger/blobs.ts'
@@ -99,7 +99,7 @@ function isDeletable({ sql, place }: Context, key: string, kind: GarbageKind): b
   if (!key.startsWith(bucketPrefix(place))) return false
   if (kind === 'blob') {
     const blob = blobOf(key)
-    // `gone`: the other half of the pair, file or METADATA, was in the batch before.
+    // `gone`: another of the three, file, METADATA and provenance, was in the batch before.
     return blob !== undefined && ['condemned', 'gone'].includes(blobState(sql, blob.sha256, blob.n) ?? '')
   }
   if (kind === 'page') {
@@ -120,21 +120,20 @@ function metadataOf(key: string): { version: number; role: string } | undefined 
 }
 
 function blobOf(key: string): { sha256: string; n: number } | undefined {
-  const match = /\/blobs\/([0-9a-f]{64})\/(\d+)(?:\.metadata)?$/.exec(key)
+  const match = /\/blobs\/([0-9a-f]{64})\/(\d+)(?:\.metadata|\.provenance)?$/.exec(key)
   return match ? { sha256: match[1]!, n: Number(match[2]) } : undefined
 }
 
-/** Marks a blob and its metadata sibling for deletion; (sha256, n) is never given out again. */
+/** Marks a blob and what lies beside it for deletion; (sha256, n) is never given out again. */
 export function condemnBlob(ctx: Context, sha256: string, n: number, reason: string): void {
   const notBefore = ctx.now() + graceMs(freshnessOf(ctx.sql))
   setBlobState(ctx.sql, sha256, n, 'condemned')
-  addGarbage(ctx.sql, blobKey(ctx.place, sha256, n), notBefore, 'blob', reason)
-  addGarbage(ctx.sql, blobMetadataKey(ctx.place, sha256, n), notBefore, 'blob', reason)
+  for (const key of blobKeys(ctx.place, sha256, n)) addGarbage(ctx.sql, key, notBefore, 'blob', reason)
 }
 
 /** A condemned blob that does not wait for its grace. */
 export function hastenBlob({ sql, place, now }: Context, sha256: string, n: number): void {
-  for (const key of [blobKey(place, sha256, n), blobMetadataKey(place, sha256, n)]) hastenGarbage(sql, key, now())
+  for (const key of blobKeys(place, sha256, n)) hastenGarbage(sql, key, now())
 }
 
 /** Uploads that began more than a day ago and were never staged. */

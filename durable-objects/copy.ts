@@ -1,11 +1,11 @@
 // The second bucket: a copy of every live file, if the deployment binds one (`COPY`). The ledger brings back everything
-// but the files, so with the copy a lost bucket is whole again. State: the table `uncopied`; a row goes when the file and
-// its METADATA are in the copy, so a crash repeats a file and loses none.
+// but the files, so with the copy a lost bucket is whole again. State: the table `uncopied`; a row goes when the file,
+// its METADATA and its provenance are in the copy, so a crash repeats a file and loses none.
 //
 // Beside publishing, never in it: a slow second bucket keeps no upload waiting. Invariant: nothing gets into the copy whose
 // digest is not the accepted one (R2 checks it on put), and what the collector deletes goes from both.
-// Cost: per file 2 heads, 2 reads, 2 puts, and 2 rows.
-import { blobKey, blobMetadataKey } from '../tuf/layout.ts'
+// Cost: per file 2 heads, 2 reads, 2 puts, and 2 rows; of an attested one 3 each.
+import { blobKey, blobKeys, blobMetadataKey, blobProvenanceKey } from '../tuf/layout.ts'
 import { blobState } from './ledger/blobs.ts'
 import { clearFact, getFact, setFact } from './ledger/facts.ts'
 import { all, one, run, type Sql } from './ledger/sql.ts'
@@ -33,19 +33,20 @@ export const nextCopy = (sql: Sql, now: number): number | undefined =>
 export async function copyFiles(ctx: Context): Promise<void> {
   const { sql, copy, now } = ctx
   if (!startOrEnd(ctx) || !copy || (getFact(sql, 'copyRetryAt') ?? 0) > now()) return
-  const files = all<{ sha256: string; n: number; meta: string | null }>(
+  const files = all<{ sha256: string; n: number; meta: string | null; provenance: string | null }>(
     sql,
-    `SELECT sha256, n, (SELECT metadata_sha256 FROM files WHERE files.sha256 = uncopied.sha256 AND files.n = uncopied.n
-       LIMIT 1) AS meta FROM uncopied LIMIT ?`,
+    `SELECT uncopied.sha256 AS sha256, uncopied.n AS n, metadata_sha256 AS meta, provenance_sha256 AS provenance
+     FROM (SELECT sha256, n FROM uncopied LIMIT ?) AS uncopied
+     LEFT JOIN files ON files.sha256 = uncopied.sha256 AND files.n = uncopied.n`,
     BATCH,
   )
   try {
-    for (const { sha256, n, meta } of files) {
+    for (const { sha256, n, meta, provenance } of files) {
       await copyObject(ctx, copy, blobKey(ctx.place, sha256, n), sha256)
       if (meta !== null) await copyObject(ctx, copy, blobMetadataKey(ctx.place, sha256, n), meta)
+      if (provenance !== null) await copyObject(ctx, copy, blobProvenanceKey(ctx.place, sha256, n), provenance)
       // Collected meanwhile: then it goes from the copy as well.
-      if (blobState(sql, sha256, n) === 'gone')
-        await copy.delete([blobKey(ctx.place, sha256, n), blobMetadataKey(ctx.place, sha256, n)])
+      if (blobState(sql, sha256, n) === 'gone') await copy.delete(blobKeys(ctx.place, sha256, n))
       run(sql, 'DELETE FROM uncopied WHERE sha256 = ? AND n = ?', sha256, n)
     }
     clearFact(sql, 'copyRetryAt')

@@ -158,9 +158,9 @@ async function compareProject(
 async function compareFile(ctx: Context, facts: FileFacts, row: FileRow | undefined, changes: Changes): Promise<void> {
   const { project, filename, sha256, n, size } = facts
   if (row) {
-    const fields = (['n', 'uploaded', 'requires_python', 'metadata_sha256', 'yanked'] as const).filter(
-      (field) => row[field] !== facts[field],
-    )
+    const fields = (
+      ['n', 'uploaded', 'requires_python', 'metadata_sha256', 'provenance_sha256', 'yanked'] as const
+    ).filter((field) => row[field] !== facts[field])
     if (fields.length === 0) return
     changes.updated.push(facts)
     changes.shown.differing.push({
@@ -208,6 +208,7 @@ function factsOf(
     metadata_sha256: file.coreMetadataSha256 ?? null,
     metadata_size: row?.metadata_size ?? null,
     yanked: file.yanked === false ? null : file.yanked === true ? '' : file.yanked,
+    provenance_sha256: file.provenance?.sha256 ?? null,
   }
 }
 

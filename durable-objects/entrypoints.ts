@@ -38,6 +38,7 @@ import type {
   PutTargetAnswer,
   PutTargetRequest,
 } from './rpc-adopt.ts'
+import type { AttestationTrustAnswer, TrustRootAnswer, TrustRootRequest } from './rpc-attestations.ts'
 import type { LargeAnswer, LargeRequest } from './rpc-large.ts'
 import type {
   AddPublisherAnswer,
@@ -171,6 +172,19 @@ export class Member extends WorkerEntrypoint<Env> {
 
   async setQuota(request: QuotaRequest): Promise<Done> {
     return ask<Done>(this.env, request.repository, (stub) => stub.setQuota(request))
+  }
+
+  /** What the attestations of an upload are to be compared with. */
+  async attestationTrust(request: BeginRequest): Promise<AttestationTrustAnswer> {
+    return ask<AttestationTrustAnswer>(this.env, request.repository, (stub) => stub.attestationTrust(request))
+  }
+
+  async setTrustRoot(request: TrustRootRequest): Promise<Done> {
+    return ask<Done>(this.env, request.repository, (stub) => stub.setTrustRoot(request))
+  }
+
+  async trustRoot(repository: string, token: string): Promise<TrustRootAnswer> {
+    return ask<TrustRootAnswer>(this.env, repository, (stub) => stub.trustRoot(token))
   }
 
   async quota(question: QuotaQuestion): Promise<QuotaAnswer> {

@@ -7,6 +7,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { pageKey } from '../tuf/layout.ts'
 import { acceptedBefore, begin, stage } from './accept.ts'
 import { adopt, push, setOrigin } from './adopt.ts'
+import { attestationTrust, setTrustRoot, trustRootOf } from './attestations.ts'
 import type { Env } from './env.ts'
 import { Flight } from './flight.ts'
 import type { Taken } from './handed-over.ts'
@@ -62,6 +63,7 @@ import type {
   PutTargetAnswer,
   PutTargetRequest,
 } from './rpc-adopt.ts'
+import type { AttestationTrustAnswer, TrustRootAnswer, TrustRootRequest } from './rpc-attestations.ts'
 import type { LargeAnswer, LargeRequest } from './rpc-large.ts'
 import type {
   AddPublisherAnswer,
@@ -255,6 +257,18 @@ export class Publisher extends DurableObject<Env> {
 
   setQuota(request: QuotaRequest): Done {
     return this.#flight.unready() ?? setQuota(this.#flight.ctx(), request)
+  }
+
+  attestationTrust(request: BeginRequest): AttestationTrustAnswer {
+    return this.#flight.unready() ?? attestationTrust(this.#flight.ctx(), request)
+  }
+
+  setTrustRoot(request: TrustRootRequest): Done {
+    return this.#flight.unready() ?? setTrustRoot(this.#flight.ctx(), request)
+  }
+
+  trustRoot(token: string): TrustRootAnswer {
+    return this.#flight.unready() ?? trustRootOf(this.#flight.ctx(), token)
   }
 
   quota(question: QuotaQuestion): QuotaAnswer {

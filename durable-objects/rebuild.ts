@@ -5,7 +5,7 @@
 // Invariant: what is absent is put if absent; what differs under an immutable name of ours is replaced on the etag found.
 // Files are not in the ledger: one that is missing comes from the second bucket, if there is one, or is named.
 import { sha256Hex } from '../tuf/digest.ts'
-import { blobKey, blobMetadataKey, metadataKey, pageKey, timestampKey } from '../tuf/layout.ts'
+import { blobKey, blobMetadataKey, blobProvenanceKey, metadataKey, pageKey, timestampKey } from '../tuf/layout.ts'
 import { restoreObject } from './copy.ts'
 import { setFact } from './ledger/facts.ts'
 import { appendJournal } from './ledger/journal.ts'
@@ -157,14 +157,16 @@ type FileHead = {
   size: number
   state: string
   meta: string | null
+  provenance: string | null
 }
 
-/** Heads every live file and its metadata; what is missing is somebody's to upload from a copy. */
+/** Heads every live file, its metadata and its provenance; what is missing is somebody's to upload from a copy. */
 async function checkFiles(ctx: Context, after: string, limit: number, report: Report) {
   const [project = '', filename = ''] = after.split('|')
   const files = all<FileHead>(
     ctx.sql,
-    `SELECT project, filename, sha256, n, size, state, metadata_sha256 AS meta FROM files
+    `SELECT project, filename, sha256, n, size, state, metadata_sha256 AS meta,
+       provenance_sha256 AS provenance FROM files
      WHERE (project, filename) > (?, ?) ORDER BY project, filename LIMIT ?`,
     project,
     filename,
@@ -173,22 +175,26 @@ async function checkFiles(ctx: Context, after: string, limit: number, report: Re
   const queue = files.filter((file) => file.state === 'live')
   const lane = async () => {
     for (let file = queue.pop(); file; file = queue.pop()) {
-      const { sha256, n, size, meta, filename: name } = file
+      const { sha256, n, size, meta, provenance, filename: name } = file
       const key = blobKey(ctx.place, sha256, n)
       const head = await retrying(ctx, () => ctx.bucket.head(key))
       const why = `${name} of ${file.project}, sha256 ${sha256}: put a copy of it back under this key`
       if (head?.size !== size)
         if (await restoreObject(ctx, key, sha256)) report.restored.push(key)
         else report.missing.push({ key, why })
-      if (meta === null) continue
-      const metadata = blobMetadataKey(ctx.place, sha256, n)
-      if (await retrying(ctx, () => ctx.bucket.head(metadata))) continue
-      if (await restoreObject(ctx, metadata, meta)) report.restored.push(metadata)
-      else
-        report.missing.push({
-          key: metadata,
-          why: `the METADATA of ${name}, sha256 ${meta}: put it back under this key`,
-        })
+      const beside: [string, string | null, string][] = [
+        ['METADATA', meta, blobMetadataKey(ctx.place, sha256, n)],
+        ['provenance', provenance, blobProvenanceKey(ctx.place, sha256, n)],
+      ]
+      for (const [what, digest, under] of beside) {
+        if (digest === null || (await retrying(ctx, () => ctx.bucket.head(under)))) continue
+        if (await restoreObject(ctx, under, digest)) report.restored.push(under)
+        else
+          report.missing.push({
+            key: under,
+            why: `the ${what} of ${name}, sha256 ${digest}: put it back under this key`,
+          })
+      }
     }
   }
   await Promise.all(Array.from({ length: CONNECTIONS }, lane))

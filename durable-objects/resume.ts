@@ -7,7 +7,7 @@
 // - What is applied is what was shown: the caller sends the digest of the difference back, and it is computed again.
 // - `roles.highest` only rises; the public versions and every number found used in the bucket count as burned.
 import { shardOf } from '../tuf/bins.ts'
-import { blobKey, blobMetadataKey, metadataKey, pageKey } from '../tuf/layout.ts'
+import { blobKeys, metadataKey, pageKey } from '../tuf/layout.ts'
 import { parseSnapshot, parseTimestamp } from '../tuf/metadata.ts'
 import { type Changes, compareWithPublic } from './difference.ts'
 import { type Checked, checkCeremony, recordCeremony, recordOffline } from './initialise.ts'
@@ -284,14 +284,14 @@ function keepBlob({ sql, place, now }: Context, { sha256, n }: FileFacts): void 
     n,
     now(),
   )
-  removeGarbage(sql, [blobKey(place, sha256, n), blobMetadataKey(place, sha256, n)])
+  removeGarbage(sql, blobKeys(place, sha256, n))
 }
 
 function updateFile(ctx: Context, facts: FileFacts): void {
   keepBlob(ctx, facts)
   run(
     ctx.sql,
-    `UPDATE files SET n = ?, uploaded = ?, requires_python = ?, metadata_sha256 = ?, metadata_size = ?, yanked = ?, mac = ?,
+    `UPDATE files SET n = ?, uploaded = ?, requires_python = ?, metadata_sha256 = ?, metadata_size = ?, yanked = ?, provenance_sha256 = ?, mac = ?,
        size = ?, version = ?, release = ?, filetype = ?, bin = ? WHERE project = ? AND filename = ?`,
     facts.n,
     facts.uploaded,
@@ -299,6 +299,7 @@ function updateFile(ctx: Context, facts: FileFacts): void {
     facts.metadata_sha256,
     facts.metadata_size,
     facts.yanked,
+    facts.provenance_sha256,
     fileMac(ctx.custody.macKey(), facts),
     facts.size,
     facts.version,

@@ -70,6 +70,8 @@ export interface StageRequest extends BeginRequest {
   requiresPython?: string
   /** Digest and length of the wheel's METADATA, stored beside the blob. */
   metadata?: { sha256: string; size: number }
+  /** Of verified attestations, stored beside the blob. */
+  provenance?: { sha256: string }
 }
 
 export type StageAnswer =

@@ -4,6 +4,14 @@
 /** The version of the simple API, in both forms. 1.5 would promise PEP 752, which is not built. */
 export const API_VERSION = '1.4'
 
+/** Where the provenance object of a file is. */
+export interface Provenance {
+  /** With scheme and host. */
+  readonly url: string
+  /** 64 lower-case hex digits. */
+  readonly sha256: string
+}
+
 /** One distribution file on a project page. */
 export interface PageFile {
   readonly filename: string
@@ -17,6 +25,8 @@ export interface PageFile {
   readonly requiresPython?: string
   /** sha256 of `{file}.metadata`, 64 lower-case hex digits; absent if there is no such file. */
   readonly coreMetadataSha256?: string
+  /** Who says what of the file (PEP 740); absent if nobody does. */
+  readonly provenance?: Provenance
   /** false, true, or the reason (PEP 592). */
   readonly yanked: boolean | string
 }
@@ -42,6 +52,7 @@ export interface ProjectPage {
 /** PEP 700. */
 export const UPLOAD_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z$/
 const SHA256 = /^[0-9a-f]{64}$/
+const PROVENANCE_URL = /^https?:\/\/[A-Za-z0-9.:[\]-]+\/[\w.~%/!+-]+$/
 
 /** True if a file has every value the specifications want. What is signed cannot be taken back, so renderers ask. */
 export function isPageFile(file: PageFile): boolean {
@@ -51,6 +62,7 @@ export function isPageFile(file: PageFile): boolean {
     Number.isSafeInteger(file.size) &&
     file.size >= 0 &&
     UPLOAD_TIME.test(file.uploadTime) &&
-    (file.coreMetadataSha256 === undefined || SHA256.test(file.coreMetadataSha256))
+    (file.coreMetadataSha256 === undefined || SHA256.test(file.coreMetadataSha256)) &&
+    (file.provenance === undefined || (SHA256.test(file.provenance.sha256) && PROVENANCE_URL.test(file.provenance.url)))
   )
 }

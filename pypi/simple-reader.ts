@@ -59,6 +59,9 @@ function parseFile(value: unknown, shard: string, project: string): PageFile {
     metadata === undefined || metadata === null || metadata === false
       ? undefined
       : text(object(metadata, `${filename}: core-metadata`).sha256, `${filename}: core-metadata sha256`)
+  const url = optionalText(file.provenance, `${filename}: provenance`)
+  // Of another index's page, or one that names no digest, nothing is known of the object.
+  const provenanceSha256 = optionalText(file['_provenance-sha256'], `${filename}: _provenance-sha256`)
   const parsed: PageFile = {
     filename,
     sha256: text(object(file.hashes, `${filename}: hashes`).sha256, `${filename}: sha256`),
@@ -66,6 +69,7 @@ function parseFile(value: unknown, shard: string, project: string): PageFile {
     uploadTime: text(file['upload-time'], `${filename}: upload-time`),
     ...(requiresPython === undefined ? {} : { requiresPython }),
     ...(coreMetadataSha256 === undefined ? {} : { coreMetadataSha256 }),
+    ...(url === undefined || provenanceSha256 === undefined ? {} : { provenance: { url, sha256: provenanceSha256 } }),
     yanked: yanked === '' ? true : yanked,
   }
   if (!isPageFile(parsed)) throw new PageError(`${filename}: bad size, upload-time or digest`)

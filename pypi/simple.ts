@@ -33,6 +33,10 @@ function fileUrl(page: ProjectPage, filename: string): string {
   return `../../files/${page.shard}/${page.project}/${encodeSegment(filename)}`
 }
 
+/** Path of the provenance object (PyPI's Integrity API). */
+export const provenancePath = (file: { project: string; version: string; filename: string }): string =>
+  `/integrity/${file.project}/${encodeSegment(file.version)}/${encodeSegment(file.filename)}/provenance`
+
 // An empty reason is no reason: PEP 592's attribute without a value, and JSON's plain true.
 function yankedValue(yanked: boolean | string): boolean | string {
   return yanked === '' ? true : yanked
@@ -63,6 +67,8 @@ export function renderProjectJson(page: ProjectPage): string {
       ...(file.requiresPython ? { 'requires-python': file.requiresPython } : {}),
       // Never `dist-info-metadata` here: pip 22.3 to 23.1 crash on it (pip#12042).
       ...(file.coreMetadataSha256 ? { 'core-metadata': { sha256: file.coreMetadataSha256 } } : {}),
+      // The digest is for this index itself, which serves what was signed: PEP 691 leaves `_` to each.
+      ...(file.provenance ? { provenance: file.provenance.url, '_provenance-sha256': file.provenance.sha256 } : {}),
       yanked: yankedValue(file.yanked),
     })),
   })
@@ -110,6 +116,7 @@ function anchor(page: ProjectPage, file: PageFile): string {
     // Both spellings, the old one for pip before 23.2 (PEP 714).
     ['data-dist-info-metadata', metadata],
     ['data-core-metadata', metadata],
+    ['data-provenance', file.provenance?.url],
     ['data-yanked', file.yanked === false ? undefined : file.yanked === true ? '' : file.yanked],
   ]
   const written = attributes.flatMap(([name, value]) => (value === undefined ? [] : [`${name}="${escapeHtml(value)}"`]))

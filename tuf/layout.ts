@@ -36,3 +36,11 @@ export const blobKey = (place: Place, sha256: string, n: number): string => `${b
 /** PEP 658 metadata beside its blob. */
 export const blobMetadataKey = (place: Place, sha256: string, n: number): string =>
   `${blobKey(place, sha256, n)}.metadata`
+
+/** PEP 740 provenance beside its blob. */
+export const blobProvenanceKey = (place: Place, sha256: string, n: number): string =>
+  `${blobKey(place, sha256, n)}.provenance`
+
+/** Everything that lies beside each other for one file, and goes together. */
+export const blobKeys = (place: Place, sha256: string, n: number): string[] =>
+  [blobKey, blobMetadataKey, blobProvenanceKey].map((key) => key(place, sha256, n))

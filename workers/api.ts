@@ -3,6 +3,7 @@
 // the change. Errors are application/problem+json (RFC 9457); nothing is cached, answers hold secrets.
 import { Hono } from 'hono'
 import { adoptionOperations, handingOver } from './api-adopt.ts'
+import { attestationOperations } from './api-attestations.ts'
 import { ceremonyOperations } from './api-ceremony.ts'
 import { guardApi } from './api-guard.ts'
 import { answer, closeApi } from './api-json.ts'
@@ -37,6 +38,7 @@ export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
     ...uploadOperations(repository),
     ...quotaOperations(repository),
     ...publisherOperations(repository),
+    ...attestationOperations(repository),
     ...common(reader),
     ...ceremonyOperations(repository),
   ])

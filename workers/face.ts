@@ -10,6 +10,7 @@ import { Feeds } from './feeds.ts'
 import { answerFile } from './files.ts'
 import { HealthCheck } from './health.ts'
 import { answerHome } from './home.ts'
+import { answerProvenance } from './integrity.ts'
 import { oidc } from './oidc.ts'
 import { hasHost, isLoopback, rawPath } from './paths.ts'
 import { answerPypiJson } from './pypi-json.ts'
@@ -65,6 +66,7 @@ export function createFace(repository: string): Hono<Face> {
   // What hatch asks before an upload, as devpi has it: its plus arrives encoded, other people's does not.
   for (const plus of ['+', '%2B', '%2b']) reads(`/legacy/${plus}simple/*`, simple(`/legacy/${plus}simple/`))
   reads('/files/*', (c) => answerFile(c.env, reader, c.req.raw, c.req.path))
+  reads('/integrity/*', (c) => answerProvenance(c.env, reader, c.req.raw, c.req.path))
   reads('/pypi/*', (c) => answerPypiJson(c.env, reader, c.req.raw, c.req.path))
   reads('/rss/*', (c) => feeds.answer(c.env, c.req.raw, c.req.path))
   reads('/tuf/*', (c) => answerTuf(c.env, reader, c.req.raw, c.req.path))

@@ -2,8 +2,8 @@
 // Invariants: nothing is buffered before the publisher has authorised the token for the project and file name, except
 // where the form tells them after the file; a file is staged only after its bytes are in the bucket, whole and checked.
 //
-// Cost of an upload: 2 RPCs to the publisher (begin, stage); a duplicate 1, or 2 while it waits. Bucket: an sdist of
-// ≤ 5 MiB 1 class A operation, a wheel 2, larger files parts + 2 or 3. No class B.
+// Cost of an upload: 2 RPCs to the publisher (begin, stage), 3 with attestations; a duplicate 1, or 2 while it waits. Bucket: an sdist of
+// ≤ 5 MiB 1 class A operation, a wheel 2, larger files parts + 2 or 3; provenance 1 more. No class B.
 import type { BeginAnswer, BeginRequest, Refused, StageAnswer } from '../durable-objects/rpc.ts'
 import { type DistributionFilename, parseFilename } from '../pypi/filenames.ts'
 import { Refusal } from '../pypi/refusal.ts'
@@ -17,13 +17,14 @@ import {
   type UploadForm,
 } from '../pypi/upload-form.ts'
 import { releaseKey } from '../pypi/versions.ts'
+import { provenanceFrom } from './attestations.ts'
 import type { Env } from './env.ts'
 import { PART_BUFFERS, PART_BYTES, PartSlots } from './part-slots.ts'
 import type { UploadBody } from './upload-body.ts'
 import { UploadContent } from './upload-content.ts'
 import { LargeUpload } from './upload-large.ts'
 import { callMember } from './upload-member.ts'
-import type { Berth, StoredFile } from './upload-store.ts'
+import { type Berth, putProvenance, type StoredFile } from './upload-store.ts'
 
 /** The repository that `/legacy/` uploads to. */
 const REPOSITORY = 'main'
@@ -81,6 +82,8 @@ type Begun = { readonly request: BeginRequest; readonly file: DistributionFilena
 
 type Granted<T> = Exclude<T, Refused>
 
+const LATE = 'The file was there before: the attestations that were sent with it now were not stored.'
+
 const DROP: FileSink = { write: () => undefined }
 
 class Intake {
@@ -121,12 +124,18 @@ class Intake {
   /** The form has ended. */
   async finish({ filename, fields }: UploadForm): Promise<Taken> {
     const begun = this.#begun ?? (await this.#begin(fields, parseFilename(filename)))
-    const warnings = fields.has('attestations')
-      ? ['This index does not verify attestations yet: those sent with the file were not stored.']
-      : []
-    if (begun.kind === 'duplicate') return { visible: begun.visible || (await this.#whenVisible(begun)), warnings }
+    const attestations = fields.get('attestations')
+    if (begun.kind === 'duplicate') {
+      const warnings = attestations === undefined ? [] : [LATE]
+      return { visible: begun.visible || (await this.#whenVisible(begun)), warnings }
+    }
+    // Before a byte is stored: what is said of it holds, or there is nothing to take back.
+    const verified = attestations === undefined ? {} : await provenanceFrom(this.#env, begun.request, attestations)
     const stored = await this.#content!.store(this.#env.BUCKET, begun.berth, begun.file)
-    const { visible } = await this.#stage(begun, begun.berth.n, stored)
+    const text = verified.provenance
+    const provenance = text === undefined ? undefined : await putProvenance(this.#env.BUCKET, begun.berth, text)
+    const { visible } = await this.#stage(begun, begun.berth.n, stored, provenance)
+    const warnings = verified.warning === undefined ? [] : [verified.warning]
     return { visible, warnings: [...stored.report.warnings, ...warnings] }
   }
 
@@ -158,6 +167,7 @@ class Intake {
     { request, file }: Begun,
     n: number,
     { size, report, metadata }: StoredFile,
+    provenance: { sha256: string } | undefined,
   ): Promise<StageAnswer & { ok: true }> {
     const { requiresPython } = report.metadata
     const stage = {
@@ -169,6 +179,7 @@ class Intake {
       filetype: file.kind,
       ...(requiresPython === undefined ? {} : { requiresPython }),
       ...(metadata ? { metadata } : {}),
+      ...(provenance ? { provenance } : {}),
     }
     return callMember<Granted<StageAnswer>>(() => this.#env.MEMBER.stage(stage))
   }

@@ -3,7 +3,7 @@
 import type { ArchiveReport } from '../pypi/archives.ts'
 import type { DistributionFilename } from '../pypi/filenames.ts'
 import { sha256Hex } from '../tuf/digest.ts'
-import { blobKey, blobMetadataKey, type Place } from '../tuf/layout.ts'
+import { blobKey, blobMetadataKey, blobProvenanceKey, type Place } from '../tuf/layout.ts'
 
 /** Where the publisher lets one upload store its bytes. */
 export interface Berth {
@@ -59,4 +59,16 @@ export async function putMetadata(
   const digest = await sha256Hex(report.metadataBytes)
   await putOnce(bucket, blobMetadataKey(place, sha256, n), report.metadataBytes, digest)
   return { sha256: digest, size: report.metadataBytes.length }
+}
+
+/** Stores verified attestations beside their blob (PEP 740). */
+export async function putProvenance(
+  bucket: R2Bucket,
+  { place, sha256, n }: Berth,
+  provenance: string,
+): Promise<{ sha256: string }> {
+  const bytes = new TextEncoder().encode(provenance)
+  const digest = await sha256Hex(bytes)
+  await putOnce(bucket, blobProvenanceKey(place, sha256, n), bytes, digest)
+  return { sha256: digest }
 }

@@ -62,6 +62,7 @@ export class Publisher extends Product {
             metadata_sha256: sha256,
             metadata_size: 120,
             yanked: null,
+            provenance_sha256: null,
           })
           setFileState(sql, project, filename, 'live')
           run(sql, "INSERT INTO blobs (sha256, n, state, created) VALUES (?, 1, 'referenced', ?)", sha256, created)

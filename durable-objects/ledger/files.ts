@@ -22,6 +22,8 @@ export interface FileFacts {
   requires_python: string | null
   metadata_sha256: string | null
   metadata_size: number | null
+  /** Of the provenance object beside the bytes (PEP 740), verified before it was put there. */
+  provenance_sha256: string | null
   /** Null: not yanked. Empty: yanked without a reason. */
   yanked: string | null
 }
@@ -56,6 +58,7 @@ const partsOf = (file: FileFacts) => [
   file.metadata_sha256,
   file.metadata_size,
   file.yanked,
+  file.provenance_sha256,
 ]
 
 export const findFile = (sql: Sql, project: string, filename: string): FileRow | undefined =>
@@ -81,8 +84,8 @@ export function insertFile(sql: Sql, key: Uint8Array, file: FileFacts): void {
   run(
     sql,
     `INSERT INTO files (project, filename, bin, sha256, size, n, version, release, filetype, uploaded,
-       requires_python, metadata_sha256, metadata_size, yanked, state, mac)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'staged', ?)`,
+       requires_python, metadata_sha256, metadata_size, yanked, provenance_sha256, state, mac)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'staged', ?)`,
     file.project,
     file.filename,
     file.bin,
@@ -97,6 +100,7 @@ export function insertFile(sql: Sql, key: Uint8Array, file: FileFacts): void {
     file.metadata_sha256,
     file.metadata_size,
     file.yanked,
+    file.provenance_sha256,
     fileMac(key, file),
   )
   addHeld(sql, 1, file.size)

@@ -13,7 +13,7 @@
 // - A queue row that is withdrawn goes, with the file it stands for, as soon as it is in no publication (withdraw.ts).
 // - multiparts holds uploads in parts that are open (their blob is begun), and those that were until the collector saw them.
 // - A blob is begun, stored, referenced, condemned or gone; (sha256, n) is never given out twice.
-// - Rows of files, statuses, pages, retired pages, tokens, publishers and offline carry a MAC under a key that is in no
+// - Rows of files, statuses, pages, retired pages, tokens, publishers, settings and offline carry a MAC under a key that is in no
 //   table (mac.ts); one that does not hold is as good as absent.
 // - unpublished names the rows of offline that no live publication holds yet. (Of an index made here: none, its ceremony's
 //   files are in its first publication.)
@@ -21,10 +21,12 @@
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
-const VERSION = 9
+const VERSION = 10
 
 const TABLES = `
 CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL, mac BLOB NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE online_keys (
   keyid TEXT PRIMARY KEY, role TEXT NOT NULL, public TEXT NOT NULL,
@@ -55,7 +57,7 @@ CREATE TABLE files (
   project TEXT NOT NULL, filename TEXT NOT NULL, bin TEXT NOT NULL,
   sha256 TEXT NOT NULL, size INTEGER NOT NULL, n INTEGER NOT NULL,
   version TEXT NOT NULL, release TEXT NOT NULL, filetype TEXT NOT NULL, uploaded INTEGER NOT NULL,
-  requires_python TEXT, metadata_sha256 TEXT, metadata_size INTEGER,
+  requires_python TEXT, metadata_sha256 TEXT, metadata_size INTEGER, provenance_sha256 TEXT,
   yanked TEXT, state TEXT NOT NULL, reason TEXT, removal INTEGER, purge INTEGER, mac BLOB NOT NULL,
   PRIMARY KEY (project, filename)
 ) STRICT, WITHOUT ROWID;

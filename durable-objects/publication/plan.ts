@@ -5,6 +5,7 @@
 // to a later publication. Cost: the rows of the planned bins, never the repository.
 import {
   type PageFile,
+  provenancePath,
   renderListHtml,
   renderListJson,
   renderProjectHtml,
@@ -20,6 +21,7 @@ import { findPage, type PageRow, pageMacHolds, pagesOfBin } from '../ledger/page
 import { objectBytes } from '../ledger/publications.ts'
 import { waitingCount, waitingProjects } from '../ledger/queue.ts'
 import { highestVersion, liveRole } from '../ledger/roles.ts'
+import { findSetting } from '../ledger/settings.ts'
 import { all, one, type Sql } from '../ledger/sql.ts'
 import { type StatusFacts, statusesOfBin } from '../ledger/statuses.ts'
 import { Halt } from './context.ts'
@@ -128,6 +130,7 @@ function planIndex(sql: Sql, macKey: Uint8Array, now: number): Plan {
       ? OFFLINE_ROLES.flatMap((role) => offlineVersions(sql, macKey, role).map((row) => ({ role, ...row })))
       : readyOffline(sql, macKey, now),
   }
+  const origin = findSetting(sql, macKey, 'attestations')?.origin
   const planned = new Map<string, FileRow[]>(waiting.map((row) => [row.project, []]))
   const statuses = new Map([...bins].map((bin) => [bin, statusesOfBin(sql, macKey, bin)]))
   for (const bin of bins)
@@ -140,7 +143,7 @@ function planIndex(sql: Sql, macKey: Uint8Array, now: number): Plan {
     const had = pages.get(bin)!.some((page) => page.path === pagePath(shardOf(project), project, 'json'))
     // A project none of whose files holds, and that had no page, is none; of a deleted one the pages go.
     if ((rows.length > 0 || had) && status?.status !== 'deleted')
-      plan.pages.push(...projectPages(project, bin, rows, status, plan.snapshot))
+      plan.pages.push(...projectPages(project, bin, rows, status, plan.snapshot, origin))
   }
   if (list) {
     plan.bins.set('index', [])
@@ -261,6 +264,7 @@ function projectPages(
   rows: FileRow[],
   standing: StatusFacts | undefined,
   serial: number,
+  origin: string | undefined,
 ): PlannedPage[] {
   const shard = shardOf(project)
   const files: PageFile[] = rows.map((row) => ({
@@ -270,6 +274,7 @@ function projectPages(
     uploadTime: new Date(row.uploaded).toISOString(),
     ...(row.requires_python ? { requiresPython: row.requires_python } : {}),
     ...(row.metadata_sha256 ? { coreMetadataSha256: row.metadata_sha256 } : {}),
+    ...provenanceOf(row, origin),
     yanked: row.yanked === null ? false : row.yanked === '' ? true : row.yanked,
   }))
   const status = standing && standing.status !== 'deleted' ? standing.status : 'active'
@@ -281,6 +286,12 @@ function projectPages(
     { path: pagePath(shard, project, 'html'), bin, text: renderProjectHtml(page) },
   ]
 }
+
+/** Where provenance is has to be said with its host (PEP 740). */
+const provenanceOf = (row: FileRow, origin: string | undefined): Pick<PageFile, 'provenance'> =>
+  row.provenance_sha256 === null || origin === undefined
+    ? {}
+    : { provenance: { url: `${origin}${provenancePath(row)}`, sha256: row.provenance_sha256 } }
 
 function listPages(sql: Sql, macKey: Uint8Array, planned: Set<string>, serial: number): PlannedPage[] {
   const names = all<{ name: string }>(

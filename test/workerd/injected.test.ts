@@ -35,6 +35,7 @@ import { newReader } from './reading.ts'
 const CHANGES: [string, string][] = [
   ['digest', 'UPDATE files SET sha256 = ?1 WHERE project = ?2'],
   ['metadata', 'UPDATE files SET metadata_sha256 = ?1 WHERE project = ?2'],
+  ['provenance', 'UPDATE files SET provenance_sha256 = ?1 WHERE project = ?2'],
   [
     'name',
     "UPDATE files SET filename = project || '-6.6-py3-none-any.whl', version = '6.6' WHERE project = ?2 AND ?1 <> ''",

@@ -6,6 +6,7 @@ import {
   type PageFile,
   type ProjectPage,
   parseProjectJson,
+  provenancePath,
   renderListHtml,
   renderListJson,
   renderProjectHtml,
@@ -140,6 +141,27 @@ describe('a project page', () => {
     }
     expect(renderProjectJson(yanked).match(/"yanked":true/g)).toHaveLength(2)
     expect(renderProjectHtml(yanked).match(/ data-yanked=""/g)).toHaveLength(2)
+  })
+
+  it('says where the provenance of a file is, with its host, in both forms, and reads it again with its digest', () => {
+    const url = `https://pypi.example.org${provenancePath({ project: 'demo-pkg', version: '1.0+l', filename: wheel.filename })}`
+    expect(url).toBe('https://pypi.example.org/integrity/demo-pkg/1.0%2Bl/demo_pkg-1.0%2Bl-py3-none-any.whl/provenance')
+    const attested = { ...page, files: [{ ...wheel, provenance: { url, sha256: HEX } }, sdist] }
+    const [json, other] = (JSON.parse(renderProjectJson(attested)) as { files: object[] }).files
+    expect(json).toMatchObject({ provenance: url, '_provenance-sha256': HEX })
+    expect(other).not.toHaveProperty('provenance')
+    expect(readHtml(renderProjectHtml(attested)).links.map((link) => link.attributes['data-provenance'])).toEqual([
+      url,
+      undefined,
+    ])
+    expect(parseProjectJson(bytesOf(renderProjectJson(attested)), 'demo-pkg', '0a1b').files).toEqual(attested.files)
+    for (const provenance of [
+      { url: '/integrity/x', sha256: HEX },
+      { url: 'javascript:alert(1)', sha256: HEX },
+      { url: 'https://user@host/x', sha256: HEX },
+      { url, sha256: 'x' },
+    ])
+      expect(() => renderProjectJson({ ...page, files: [{ ...wheel, provenance }] })).toThrow(TypeError)
   })
 
   it('has a status, and offers nothing in quarantine', () => {
@@ -283,6 +305,8 @@ describe('the reader', () => {
     ['no upload time', (p) => Object.assign(p.files[0]!, { 'upload-time': undefined })],
     ['no hash', (p) => Object.assign(p.files[0]!, { hashes: { md5: 'x' } })],
     ['a null yanked', (p) => Object.assign(p.files[0]!, { yanked: 7 })],
+    ['a provenance that is no text', (p) => Object.assign(p.files[0]!, { provenance: 1 })],
+    ['a bad provenance', (p) => Object.assign(p.files[0]!, { provenance: 'ftp://x/y', '_provenance-sha256': HEX })],
     ['a bad core-metadata', (p) => Object.assign(p.files[0]!, { 'core-metadata': { sha256: 'no' } })],
   ]
   for (const [what, edit] of change)
