@@ -45,7 +45,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   status: { run: statusCommand, help: STATUS_HELP, does: 'shows whether an index publishes, and what waits' },
   token: { run: tokenCommand, help: TOKEN_HELP, does: 'makes, lists and ends tokens' },
   publisher: { run: publisherCommand, help: PUBLISHER_HELP, does: 'lets a CI workflow upload without a stored token' },
-  attestations: { run: attestationsCommand, help: ATTESTATIONS_HELP, does: 'says whom attestations of uploads are trusted by' },
+  attestations: {
+    run: attestationsCommand,
+    help: ATTESTATIONS_HELP,
+    does: 'says whom attestations of uploads are trusted by',
+  },
   yank: { run: changeCommand('yank'), help: PROJECTS_HELP, does: 'takes a release out of what installers choose' },
   unyank: { run: changeCommand('unyank'), help: PROJECTS_HELP, does: 'puts it back' },
   delete: {

@@ -4,19 +4,28 @@ import type { Done, Refused } from '../durable-objects/rpc.ts'
 import type { TrustRootAnswer, TrustRootRequest } from '../durable-objects/rpc-attestations.ts'
 import { AttestationError } from '../sigstore/errors.ts'
 import { readTrustRoot, TRUST_ROOT_BYTES_MAX } from '../sigstore/trust-root.ts'
+import { asString } from '../tuf/fields.ts'
 import { answer } from './api-json.ts'
 import type { Env } from './env.ts'
 import { Problem } from './errors.ts'
 import { type AnyOperation, operation } from './operations.ts'
-import { either, given, nothing, text } from './shapes.ts'
+import { either, given, nothing, type Shape, text } from './shapes.ts'
 
 /** The file as a JSON string: its quotes and line ends are two characters each. */
 const BODY_BYTES_MAX = 2 * TRUST_ROOT_BYTES_MAX + 1_024
 
 type Given<T> = Exclude<T, Refused>
 
-const SETTING = { trustedRoot: text(TRUST_ROOT_BYTES_MAX), origin: text(255) }
-const SHOWN = given({ trustedRoot: either(SETTING.trustedRoot, nothing), origin: either(SETTING.origin, nothing) }).schema
+/** A file's text, of as many lines as it has. */
+const file: Shape<string> = {
+  schema: { type: 'string', maxLength: TRUST_ROOT_BYTES_MAX },
+  read: (value, what) => asString(value, what),
+}
+const SETTING = { trustedRoot: file, origin: text(255) }
+const SHOWN = given({
+  trustedRoot: either(SETTING.trustedRoot, nothing),
+  origin: either(SETTING.origin, nothing),
+}).schema
 const DONE = { 200: { description: 'In force for every upload from now on.', schema: given({}).schema } }
 
 /** @param repository the one that `/api/` is about */
@@ -38,7 +47,8 @@ export function attestationOperations(repository: string): AnyOperation[] {
       ...at,
       id: 'setTrustRoot',
       method: 'PUT',
-      summary: 'Verifies attestations under the text of a trusted_root.json; origin is where this index is, scheme and host.',
+      summary:
+        'Verifies attestations under the text of a trusted_root.json; origin is where this index is, scheme and host.',
       scopes: ['admin'],
       body: SETTING,
       bodyMax: BODY_BYTES_MAX,

@@ -109,6 +109,7 @@ const VALUES: Record<string, unknown> = {
   secret: 'a'.repeat(32),
   bytes: btoa('{"signed":{},"signatures":[]}'),
   role: 'targets',
+  origin: 'https://pypi.example.org',
 }
 const hostile = fc.oneof(
   fc.constantFrom(
@@ -272,5 +273,8 @@ test('every operation keeps to what it declares', async () => {
   // Hostile input alone would prove little: many calls succeed, and most kinds are refused too.
   const statuses = [...seen.values()]
   expect(statuses.filter((each) => each.has(200)).length).toBeGreaterThan(statuses.length / 3)
-  expect(statuses.filter((each) => each.has(400)).length).toBeGreaterThan(statuses.length / 2)
+  // Where nothing is given, nothing can be wrong with it.
+  const given = operations.filter(({ operation: { parameters, requestBody } }) => parameters.length > 0 || requestBody)
+  const refused = given.filter(({ operation }) => seen.get(operation.operationId)!.has(400))
+  expect(refused.length).toBeGreaterThan(given.length / 2)
 }, 120_000)
