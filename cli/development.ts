@@ -87,7 +87,7 @@ async function untilInitialised(base: string): Promise<void> {
   throw new CommandError('The service holds its ceremony but does not publish: start with an empty --folder.')
 }
 
-/** Mints what is missing; the administrator's token comes last, because it ends the bootstrap secret. */
+/** Mints what is missing; the administrator's token comes last, because its first use ends the bootstrap secret. */
 export async function mintTokens(base: string, folder: StateFolder): Promise<Tokens> {
   const tokens = folder.tokens()
   const expires = Math.floor((Date.now() + YEARS_MS) / 1000)

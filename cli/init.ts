@@ -190,7 +190,7 @@ export async function askPassphrase(folder: KeyFolder, file: string | undefined)
 function introduce(url: string, folder: KeyFolder, { rootFile, sha256, token }: InitResult): void {
   const admin = token
     ? [
-        `  The first admin token, shown this once; it is good for ${ADMIN_DAYS} days and ended the bootstrap secret:`,
+        `  The first admin token, shown this once; it is good for ${ADMIN_DAYS} days, and its first use ends the bootstrap secret:`,
         `  ${token}`,
       ]
     : ['  Its first admin token was minted before; nothing was minted now.']

@@ -252,7 +252,7 @@ export class Member extends WorkerEntrypoint<Env> {
     return ask<Done>(this.env, request.repository, (stub) => stub.setOrigin(request))
   }
 
-  /** Takes an admin token, or the bootstrap secret until the first admin token exists. */
+  /** Takes an admin token, or the bootstrap secret until an admin token is used. */
   async mint(request: MintRequest, secret: string): Promise<MintAnswer> {
     const bearer = looksLikeToken(secret) ? secret : { bootstrap: true as const }
     const denied = typeof bearer === 'string' ? undefined : this.#bootstrap(secret)

@@ -8,7 +8,7 @@ export interface Env {
   PUBLISHER: DurableObjectNamespace<Publisher>
   /** ≥ 32 random bytes in base64url; wraps the online keys. Cannot be read back: losing it loses the keys. */
   WRAPPING_SECRET: string
-  /** Allows the ceremony, and minting until the first admin token exists. */
+  /** Allows the ceremony, and minting until an admin token is used. */
   BOOTSTRAP_SECRET: string
   /** Milliseconds between two flips: R2 takes one write a second on a key; the local emulator has no such limit. */
   FLIP_INTERVAL_MS: string

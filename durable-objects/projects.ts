@@ -18,7 +18,7 @@ import { findStatus, putStatus } from './ledger/statuses.ts'
 import type { Context } from './publication/context.ts'
 import { type Refused, refused, type Scope, type YankRequest } from './rpc.ts'
 import type { RemoveRequest, StatusRequest } from './rpc-projects.ts'
-import { type Bearer, bearerOf, mayTouch } from './tokens.ts'
+import { type Bearer, bearerOf, forgetProject, mayTouch } from './tokens.ts'
 
 const STATUSES: readonly ProjectStatus[] = ['active', 'archived', 'quarantined', 'deprecated']
 
@@ -111,6 +111,8 @@ function end(ctx: Context, { project, reason }: RemoveRequest, seq: number, by: 
   const bin = binOfProject(project)
   putStatus(sql, macKey, { project, bin, status: 'deleted', reason: reason ?? null, live, seq })
   appendJournal(sql, ctx.now(), { event: 'project-deleted', project, reason: reason ?? '', token: by.id })
+  for (const { id, ended } of forgetProject(sql, macKey, project, ctx.now()))
+    appendJournal(sql, ctx.now(), { event: ended ? 'revoked' : 'narrowed', token: id, project, by: by.id })
 }
 
 /** PEP 792. Archived and quarantined projects take no uploads; a quarantined one offers and signs no file. */

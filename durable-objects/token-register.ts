@@ -11,7 +11,7 @@ import type { Context } from './publication/context.ts'
 import { type MintAnswer, type MintRequest, type Refused, refused, type Scope } from './rpc.ts'
 import type { ListTokensAnswer, ListTokensRequest, RevokeAnswer, RevokeRequest } from './rpc-tokens.ts'
 import {
-  adminExists,
+  adminWasUsed,
   type Bearer,
   bearerOf,
   endToken,
@@ -21,6 +21,7 @@ import {
   otherAdmin,
   SCOPES,
   tokensAfter,
+  unusedAdmins,
 } from './tokens.ts'
 import { withdrawStaged } from './withdraw.ts'
 
@@ -35,7 +36,10 @@ const NAME = /^[^\p{Cc}]{1,100}$/u
 /** What is about the whole repository: for a token that is limited to projects it would be of no use, or mean more than it says. */
 const WHOLE: readonly Scope[] = ['audit']
 
-/** Takes an admin token; or the bootstrap secret, which the caller has proved then, until the first admin token. */
+/**
+ * Takes an admin token; or the bootstrap secret, which the caller has proved then, until an admin token is used: one whose
+ * answer was lost is nobody's. Another one in its place ends it.
+ */
 export function mint(ctx: Context, request: MintRequest, caller: string | { bootstrap: true }): MintAnswer {
   const { sql, custody } = ctx
   return ctx.storage.transactionSync(() => {
@@ -49,6 +53,11 @@ export function mint(ctx: Context, request: MintRequest, caller: string | { boot
     const wider = minter && widerThan(minter, scopes, projects)
     if (wider) return refused('forbidden', 403, wider)
     const by = minter?.id ?? 'bootstrap'
+    const lost = minter === null && scopes.includes('admin') ? unusedAdmins(sql, custody.macKey()) : []
+    for (const id of lost) {
+      endToken(sql, custody.macKey(), id, now)
+      appendJournal(sql, now, { event: 'revoked', token: id, by })
+    }
     const expires = request.expires * 1000
     const minted = mintToken(sql, custody.macKey(), now, { name, scopes, projects, by, expires })
     appendJournal(sql, now, { event: 'minted', token: minted.id, name, scopes, projects, expires, by })
@@ -107,8 +116,8 @@ export function adminOf({ sql, custody, now }: Context, token: string, what: str
 
 /** Null: the bootstrap secret may still mint, and anything. */
 const bootstrapOf = ({ sql, custody }: Context): Refused | null =>
-  adminExists(sql, custody.macKey())
-    ? refused('forbidden', 403, 'The bootstrap secret ended with the first admin token: use that token.')
+  adminWasUsed(sql, custody.macKey())
+    ? refused('forbidden', 403, 'The bootstrap secret ended with the first use of an admin token: use that token.')
     : null
 
 const covers = ({ projects: own }: Bearer, projects: string[] | null): boolean =>

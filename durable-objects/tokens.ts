@@ -34,7 +34,7 @@ type TokenRow = {
   expires: number
   created: number
   revoked: number | null
-  /** Says nothing that anything hangs on, so it is not under the MAC. */
+  /** Not under the MAC: all that hangs on it is when the bootstrap secret ends, and who knows that may do worse. */
   used: number | null
   digest: string
   mac: ArrayBuffer | null
@@ -126,9 +126,16 @@ export function mintToken(sql: Sql, macKey: Uint8Array, now: number, token: NewT
 
 const holds = (macKey: Uint8Array, row: TokenRow): boolean => macHolds(macKey, partsOf(row), row.mac, 'tokens')
 
-/** Also one that has ended: the bootstrap secret died with it. */
-export const adminExists = (sql: Sql, macKey: Uint8Array): boolean =>
-  all<TokenRow>(sql, 'SELECT * FROM tokens').some((row) => holds(macKey, row) && scopesOf(row).includes('admin'))
+/** Also one that has ended since: the bootstrap secret died with its first use. */
+export const adminWasUsed = (sql: Sql, macKey: Uint8Array): boolean =>
+  admins(sql, macKey).some((row) => row.used !== null)
+
+/** Admin tokens that nobody has shown so far. */
+export const unusedAdmins = (sql: Sql, macKey: Uint8Array): string[] =>
+  admins(sql, macKey).flatMap((row) => (row.used === null && row.revoked === null ? [row.id] : []))
+
+const admins = (sql: Sql, macKey: Uint8Array): TokenRow[] =>
+  all<TokenRow>(sql, 'SELECT * FROM tokens').filter((row) => holds(macKey, row) && scopesOf(row).includes('admin'))
 
 /** Who a token belongs to, or why it is refused: one answer for unknown, malformed, revoked and expired ones. */
 export function bearerOf(sql: Sql, macKey: Uint8Array, token: string, now: number): Bearer | Refused {
@@ -192,6 +199,27 @@ export function endToken(sql: Sql, macKey: Uint8Array, id: string, now: number):
   const row = one<TokenRow>(sql, 'SELECT * FROM tokens WHERE id = ?', id)!
   const mac = macOf(macKey, partsOf({ ...row, revoked: now }), 'tokens')
   run(sql, 'UPDATE tokens SET revoked = ?, mac = ? WHERE id = ?', now, mac, id)
+}
+
+/**
+ * Takes the project from the tokens that are limited to it and others, and ends those of it alone: whoever has the name
+ * next has given them to nobody. Reads every token that is good.
+ */
+export function forgetProject(sql: Sql, macKey: Uint8Array, project: string, now: number) {
+  const limited = `SELECT * FROM tokens WHERE revoked IS NULL AND expires > ?
+    AND EXISTS (SELECT 1 FROM json_each(tokens.projects) WHERE value = ?)`
+  return all<TokenRow>(sql, limited, now, project)
+    .filter((row) => holds(macKey, row))
+    .map((row) => {
+      const left = projectsOf(row)!.filter((name) => name !== project)
+      if (left.length === 0) endToken(sql, macKey, row.id, now)
+      else {
+        const projects = JSON.stringify(left)
+        const mac = macOf(macKey, partsOf({ ...row, projects }), 'tokens')
+        run(sql, 'UPDATE tokens SET projects = ?, mac = ? WHERE id = ?', projects, mac, row.id)
+      }
+      return { id: row.id, ended: left.length === 0 }
+    })
 }
 
 export const mayTouch = (bearer: Bearer, scope: Scope, project: string): boolean =>

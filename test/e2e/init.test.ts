@@ -79,7 +79,7 @@ async function run(words: string[], env: Record<string, string>) {
   return { code: code as number, stdout, stderr }
 }
 
-test('a ceremony that breaks off three times ends with one index, one set of keys and one admin token', async () => {
+test('a ceremony that breaks off four times ends with one index, one set of keys and one admin token', async () => {
   const keys = join(folder.path, 'keys')
   const wrong = await init(keys, { PIPED: 'x'.repeat(43) })
   expect(wrong).toMatchObject({ code: 1, stdout: '' })
@@ -101,8 +101,11 @@ test('a ceremony that breaks off three times ends with one index, one set of key
 
   fault = { path: '/api/ceremony/metadata', lost: 'answer' }
   expect((await init(keys)).code).toBe(1)
-  fault = { path: '/api/tokens', lost: 'request' }
-  expect((await init(keys)).code).toBe(1)
+  // Also where the token was minted, and nobody has it: the next run makes another one and ends this.
+  for (const lost of ['request', 'answer'] as const) {
+    fault = { path: '/api/tokens', lost }
+    expect((await init(keys)).code).toBe(1)
+  }
 
   fault = undefined
   // A folder that is not of this ceremony is told so, and the admin token stays to be minted.

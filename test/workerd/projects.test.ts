@@ -216,6 +216,28 @@ describe('a project', () => {
     expect(await refusal(call('DELETE', '/api/projects/nobody'))).toEqual([404, "There is no project 'nobody'."])
   })
 
+  test('that is deleted takes the tokens with it that were for it alone; others lose the name', async () => {
+    await uploaded(await makeWheel('owned', '1.0'), await makeWheel('kept-one', '1.0'))
+    const [alone, both, all] = await Promise.all([
+      tokenOf(['upload', 'create'], ['owned']),
+      tokenOf(['upload', 'create'], ['owned', 'kept-one']),
+      tokenOf(['upload', 'create']),
+    ])
+    expect(await did(call('DELETE', '/api/projects/owned'))).toMatchObject([200, { files: 1 }])
+    const status = async (project: string, version: string, token: string) =>
+      (await send(await makeWheel(project, version), [], { authorization: `Bearer ${token}` })).status
+    expect(await status('owned', '2.0', alone)).toBe(401)
+    expect(await status('owned', '2.0', both)).toBe(403)
+    expect(await status('kept-one', '2.0', both)).toBe(200)
+    expect(await status('owned', '2.0', all)).toBe(200)
+    expect(await status('owned', '2.1', both)).toBe(403)
+    const events = await sqlOf<{ event: string }>(
+      world.repository,
+      "SELECT event FROM journal WHERE event LIKE '%owned%'",
+    )
+    expect(events.map(({ event }) => JSON.parse(event).event)).toEqual(expect.arrayContaining(['revoked', 'narrowed']))
+  })
+
   test('is deprecated, archived, quarantined and active again, on both pages and for uploaders', async () => {
     const file = await makeWheel('standing', '1.0')
     await uploaded(file)
