@@ -36,7 +36,13 @@ test('wrong words are one line that says where the right ones are', () => {
   // The list has a line for each; the whole of one is asked for by its name.
   const list = run()
   expect(list).toEqual(run('help'))
-  expect(list.stdout.split('\n').length).toBeLessThan(30)
+  const lines = list.stdout
+    .trim()
+    .split('\n')
+    .slice(1, -1)
+    .filter((line) => line !== '')
+  for (const line of lines) expect(line).toMatch(/^ {2}[a-z]+ +[a-z].{10,70}$/)
+  expect(new Set(lines.map((line) => line.trim().split(' ')[0])).size).toBe(lines.length)
   expect(list.stdout).toMatch(/^ {2}fetch +downloads/m)
   expect(run('help', 'fetch')).toEqual(run('fetch', '--help'))
 })
