@@ -139,10 +139,10 @@ async function finish(folder: HandoverFolder, name: string, service: string, val
       `${bold(`${name} goes back`)}   root ${handover.root + 1} is public, ${last ? `root ${last.root} goes out at ${formatDate(last.notBefore)}` : `root ${handover.root + 2} is accepted`}`,
       '',
       bold('Next'),
-      '  1. When the last root is public, read timestamp.json and its snapshot here once more: yours begin above their versions,',
-      `     now timestamp ${served.timestamp} and snapshot ${served.snapshot}. A client takes no lower one.`,
-      '  2. Serve all of it, the roots from the first to the last included, where clients are to look, and point them there.',
-      '  3. Until then clients read it here; what is signed here last expires as every timestamp does.',
+      '  1. Before then, sign a snapshot and a timestamp with your own keys, well above the versions served here, now',
+      `     timestamp ${served.timestamp} and snapshot ${served.snapshot}: they go on until then, and a client takes no lower one.`,
+      '  2. Serve them where clients are to look, with every root, these two included, and point clients there.',
+      '  3. Then nothing is signed here any more: whoever still comes here stays with what it has, and says so.',
     ].join('\n'),
   )
 }

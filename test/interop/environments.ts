@@ -67,9 +67,12 @@ function recipe(name: ClientName): Recipe {
   if (name === 'gotuf') {
     const source = join(here, 'clients', 'gotuf')
     return {
-      inputs: [join(source, 'main.go'), join(source, 'go.mod'), join(source, 'go.sum')],
+      inputs: ['main.go', 'fixture/main.go', 'go.mod', 'go.sum'].map((file) => join(source, file)),
       commands: '.',
-      build: (folder) => run('go', ['build', '-trimpath', '-o', join(folder, `driver${exe}`), '.'], source),
+      build: async (folder) => {
+        await run('go', ['build', '-trimpath', '-o', join(folder, `driver${exe}`), '.'], source)
+        await run('go', ['build', '-trimpath', '-o', join(folder, `fixture${exe}`), './fixture'], source)
+      },
     }
   }
   if (name === 'tough') {

@@ -1,6 +1,6 @@
 // Our own service under test: a free port and a folder of its own, started as `npm start` starts it.
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import type { TestContext } from 'vitest'
 import type { Bucket } from '../../cli/runtime.ts'
 import { type LocalService, startService } from '../../cli/serve.ts'
@@ -35,11 +35,12 @@ export class Service {
     return service
   }
 
-  async #start(): Promise<void> {
+  async #start(publisherEntry?: string): Promise<void> {
     const onLog = (line: string) => this.log.push(line)
     this.#running = await startService(this.#port, join(this.folder, '.tuf-edge'), {
       onLog,
       isPrivate: this.#isPrivate,
+      ...(publisherEntry === undefined ? {} : { publisherEntry }),
     })
   }
 
@@ -47,6 +48,24 @@ export class Service {
   async restart(): Promise<void> {
     await this.#halt()
     await this.#start()
+  }
+
+  /** The same, with a publisher that believes it is so much later. Clients and face keep the true time. */
+  async restartLater(ms: number): Promise<void> {
+    const entry = join(this.folder, `publisher-${ms}.ts`)
+    const index = JSON.stringify(resolve('durable-objects/index.ts'))
+    writeFileSync(
+      entry,
+      `import { Publisher as Real } from ${index}
+export * from ${index}
+export { default } from ${index}
+export class Publisher extends Real {
+  override clock = () => Date.now() + ${ms}
+}
+`,
+    )
+    await this.#halt()
+    await this.#start(entry)
   }
 
   async stop(): Promise<void> {
@@ -88,6 +107,10 @@ export class Service {
 
   get legacy(): string {
     return `${this.url}/legacy/`
+  }
+
+  get bootstrapSecret(): string {
+    return this.#service.folder.secrets().bootstrapSecret
   }
 
   get tokens(): LocalService['tokens'] {
