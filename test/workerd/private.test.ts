@@ -82,6 +82,7 @@ beforeAll(async () => {
     ['/api/projects/nothing', 404],
     ['/pypi/alpha/json', 200],
     ['/pypi/nothing/json', 404],
+    [`/integrity/alpha/1.0/${file.filename}/provenance`, 404],
     ['/rss/updates.xml', 200],
     ['/rss/packages.xml', 200],
     ['/nothing/here', 404],

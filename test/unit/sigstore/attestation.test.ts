@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { type Trust, verifyAttestations } from '../../../sigstore/attestation.ts'
 import { AttestationError } from '../../../sigstore/errors.ts'
 import type { Expected } from '../../../sigstore/identity.ts'
-import { relogged, rootWithOwnLog } from './own-log.ts'
+import { type Relogged, relogged, rootWithOwnLog } from './own-log.ts'
 import {
   attestation,
   bytesOf,
@@ -237,6 +237,7 @@ describe('the transparency entry', () => {
     ['path, cut', ({ inclusionProof: { hashes } }) => void hashes.pop(), /inclusion proof/],
     ['path, longer', ({ inclusionProof: { hashes } }) => void hashes.push(hashes[0]!), /inclusion proof/],
     ['checkpoint', (entry) => note(entry, /^rekor/, 'reko'), /checkpoint was not signed/],
+    ['checkpoint, of another tree', (entry) => note(entry, /^(\S+ - )\d/, '$17'), /checkpoint was not signed/],
     ['checkpoint, of nobody', (entry) => note(entry, /\n\n.*\n$/, '\n\n'), /checkpoint was not signed/],
     ['checkpoint, of two', (entry) => note(entry, /\n$/, '\n— other AAAAAAAA\n'), /checkpoint was not signed/],
     ['checkpoint, of another name', (entry) => note(entry, /— rekor/, '— roker'), /checkpoint was not signed/],
@@ -266,6 +267,20 @@ describe('the transparency entry', () => {
     expect(checkpointOf(given).envelope).not.toBe(checkpointOf(other).envelope)
     checkpointOf(given).envelope = checkpointOf(other).envelope
     expect(await refusal(verify([given]))).toMatch(/checkpoint is not that of the inclusion proof/)
+  })
+
+  test('is refused even if its log says so, with another size, root, kind, statement or certificate', async () => {
+    const other = attestation(`${SDIST}.slsa`)
+    const { certificate } = other.verification_material
+    const cases: [Relogged, RegExp][] = [
+      [{ checkpoint: { size: '2' } }, /checkpoint is not that of/],
+      [{ checkpoint: { root: btoa('x'.repeat(32)) } }, /checkpoint is not that of/],
+      [{ kind: 'intoto' }, /not of the kind dsse/],
+      [{ about: { statement: other.envelope.statement } }, /another statement, signature or certificate/],
+      [{ about: { certificate } }, /another statement, signature or certificate/],
+    ]
+    for (const [otherwise, message] of cases)
+      expect(await refusal(verify([await relogged(publish(), otherwise)], trust(rootWithOwnLog())))).toMatch(message)
   })
 
   test('is about this very signature, statement and certificate', async () => {

@@ -29,15 +29,28 @@ export function rootWithOwnLog(): LooseRoot {
   return root
 }
 
-/** The attestation as this log takes it: as it is, or with another statement or body, at any second. */
+export interface Relogged {
+  /** Of the attestation, in place of its own. */
+  statement?: unknown
+  /** Unix seconds. */
+  integrated?: number
+  kind?: string
+  /** What the body of the entry says instead: base64. */
+  about?: { statement?: string; certificate?: string }
+  /** What the checkpoint says instead. */
+  checkpoint?: { size?: string; root?: string }
+}
+
+/** The attestation as this log takes it: as it is, or otherwise. */
 export async function relogged(
   attestation: Loose,
-  { statement, integrated, kind = 'dsse' }: { statement?: unknown; integrated?: number; kind?: string } = {},
+  { statement, integrated, kind = 'dsse', about = {}, checkpoint = {} }: Relogged = {},
 ): Promise<Loose> {
   const { verification_material: material, envelope } = attestation
   const payload = statement === undefined ? envelope.statement : base64(bytesOf(JSON.stringify(statement)))
-  const pem = `-----BEGIN CERTIFICATE-----\n${material.certificate.replace(/.{1,64}/g, '$&\n')}-----END CERTIFICATE-----\n`
-  const hash = toHex(await sha256(Buffer.from(payload, 'base64')))
+  const certificate = about.certificate ?? material.certificate
+  const pem = `-----BEGIN CERTIFICATE-----\n${certificate.replace(/.{1,64}/g, '$&\n')}-----END CERTIFICATE-----\n`
+  const hash = toHex(await sha256(Buffer.from(about.statement ?? payload, 'base64')))
   const body = base64(
     bytesOf(
       JSON.stringify({
@@ -53,7 +66,7 @@ export async function relogged(
   const integratedTime = integrated ?? Number(material.transparency_entries[0]!.integratedTime)
   const promise = JSON.stringify({ body, integratedTime, logID: toHex(ID), logIndex: 0 })
   const root = await sha256(Buffer.concat([Uint8Array.of(0), Buffer.from(body, 'base64')]))
-  const note = `own.log\n1\n${base64(root)}\n`
+  const note = `own.log\n${checkpoint.size ?? '1'}\n${checkpoint.root ?? base64(root)}\n`
   const signature = base64(Buffer.concat([ID.subarray(0, 4), await sign(note)]))
   return {
     ...attestation,
