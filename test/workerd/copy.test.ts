@@ -2,7 +2,7 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, test } from 'vitest'
 import type { Publisher } from '../../durable-objects/publisher.ts'
-import { blobKey, blobMetadataKey, bucketPrefix } from '../../tuf/layout.ts'
+import { blobKey, blobKeys, blobProvenanceKey, bucketPrefix } from '../../tuf/layout.ts'
 import { eventually, HOUR, setClock, statusOf } from './controls.ts'
 import { newReader } from './reading.ts'
 import { BOOTSTRAP, bindings, newRepository, STANDARD, type TestRepository } from './repository.ts'
@@ -43,7 +43,7 @@ describe('a second bucket', () => {
     expect(await uncopied(repository)).toBeUndefined()
     await bind(repository, corner('c1'))
     await refresh(repository)
-    const after = await stageFile(repository, token, 'alpha', '1.1')
+    const after = await stageFile(repository, token, 'alpha', '1.1', undefined, { provenance: 'who' })
     await eventually(async () => (await uncopied(repository)) === 0)
     for (const { sha256 } of [before, after])
       expect(await bindings.BUCKET.head(`c1/${blobKey(place, sha256, 1)}`)).not.toBeNull()
@@ -64,6 +64,17 @@ describe('a second bucket', () => {
     const reader = await newReader(repository)
     expect(await reader.text(before.path)).toBe('alpha 1.0')
     expect(await reader.text(after.path)).toBe('alpha 1.1')
+    const provenance = blobProvenanceKey(place, after.sha256, 1)
+    expect(await (await bindings.BUCKET.get(provenance))?.text()).toBe('who')
+
+    // What no bucket has is named.
+    await bind(repository, undefined)
+    await bindings.BUCKET.delete(provenance)
+    const admin = await repository.token(['admin'])
+    const lost = await repository.member.rebuild({ repository: name, limit: 250, cursor: 'files:' }, admin)
+    expect(lost).toMatchObject({
+      missing: [{ key: provenance, why: expect.stringMatching(/^the provenance of alpha-1.1/) }],
+    })
   })
 
   test('that fails keeps no upload waiting and is caught up with', async () => {
@@ -88,10 +99,11 @@ describe('a second bucket', () => {
     const repository = await newRepository({ freshness: { ...STANDARD, timestampSeconds: 3_600, tickSeconds: 600 } })
     await bind(repository, corner('c3'))
     const token = await repository.token(['upload', 'create', 'delete'])
-    const staged = await stageFile(repository, token, 'alpha', '1.0')
+    const staged = await stageFile(repository, token, 'alpha', '1.0', undefined, { provenance: 'who' })
     await eventually(async () => (await uncopied(repository)) === 0)
-    const keys = [blobKey, blobMetadataKey].map((keyOf) => `c3/${keyOf(repository.place, staged.sha256, 1)}`)
-    expect(await bindings.BUCKET.head(keys[0]!)).not.toBeNull()
+    const keys = blobKeys(repository.place, staged.sha256, 1).flatMap((key) => [key, `c3/${key}`])
+    for (const key of keys.filter((each) => !each.endsWith('.metadata')))
+      expect(await bindings.BUCKET.head(key)).not.toBeNull()
     const request = { repository: repository.name, token, project: 'alpha', filename: staged.path.split('/').pop()! }
     expect(await repository.member.remove({ ...request, purge: false })).toMatchObject({ ok: true })
     await setClock(repository, 5 * HOUR)

@@ -206,9 +206,14 @@ describe('fence table', () => {
 describe('resume --from-public', () => {
   test('a restored older database: the lost hour comes back from signed metadata, and clients notice nothing', async () => {
     const { repository, token, first, warm } = await published()
+    const origin = 'https://pypi.example.org'
+    await repository.member.setTrustRoot({ repository: repository.name, token, trustedRoot: '{}', origin })
     const backup = await backUp(repository.stub)
     const again = await stageFile(repository, token, 'alpha', '1.1')
-    const beta = await stageFile(repository, token, 'beta', '2.0')
+    const beta = await stageFile(repository, token, 'beta', '2.0', undefined, { provenance: 'who' })
+    const attested = () => sqlOf(repository, 'SELECT project, provenance_sha256 AS sha256 FROM files ORDER BY project')
+    const wasAttested = await attested()
+    expect(wasAttested.at(-1)).toEqual({ project: 'beta', sha256: await sha256Hex(new TextEncoder().encode('who')) })
     const filename = first.path.split('/').pop()!
     await repository.member.yank({ repository: repository.name, token, project: 'alpha', filename, yanked: 'broken' })
     await warm.client.refresh()
@@ -233,6 +238,7 @@ describe('resume --from-public', () => {
     })
     const done = given(await resume(repository, token, { fromPublic: true, confirm: shown.confirm }))
     expect(done).toMatchObject({ applied: true, state: 'live' })
+    expect(await attested()).toEqual(wasAttested)
 
     expect((await timestampOf(repository)).version).toBeGreaterThan(version)
     for (const { path, bytes } of [first, again, beta]) expect(await warm.read(path)).toEqual(bytes)

@@ -3,7 +3,7 @@
 import type { StageAnswer } from '../../durable-objects/rpc.ts'
 import { shardOf } from '../../tuf/bins.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
-import { blobKey } from '../../tuf/layout.ts'
+import { blobKey, blobProvenanceKey } from '../../tuf/layout.ts'
 import { bindings, type TestRepository } from './repository.ts'
 
 export interface Staged {
@@ -21,7 +21,7 @@ export async function stageFile(
   project: string,
   version: string,
   content = `${project} ${version}`,
-  { put = true }: { put?: boolean } = {},
+  { put = true, provenance }: { put?: boolean /** Text of the object. */; provenance?: string } = {},
 ): Promise<Staged> {
   const bytes = new TextEncoder().encode(content)
   const sha256 = await sha256Hex(bytes)
@@ -31,6 +31,7 @@ export async function stageFile(
   if (!begun.ok) throw new Error(begun.message)
   const n = begun.kind === 'store' ? begun.n : 1
   if (begun.kind === 'store' && put) await bindings.BUCKET.put(blobKey(repository.place, sha256, n), bytes)
+  if (provenance !== undefined) await bindings.BUCKET.put(blobProvenanceKey(repository.place, sha256, n), provenance)
   const answer = await repository.member.stage({
     ...request,
     n,
@@ -38,6 +39,9 @@ export async function stageFile(
     version,
     release: version,
     filetype: 'bdist_wheel',
+    ...(provenance === undefined
+      ? {}
+      : { provenance: { sha256: await sha256Hex(new TextEncoder().encode(provenance)) } }),
   })
   const shard = shardOf(project)
   return {
