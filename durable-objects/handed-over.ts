@@ -23,8 +23,6 @@ import type { HandedOver, TargetsSeen } from './rpc-adopt.ts'
 
 /** Longer than a client's run: a root that drops keys goes out so long after the one that names old and new. */
 const RUN_MS = 3_600_000
-/** A row of the ledger has at most 2 MB (platform limit); its names and digests are a few hundred bytes of them. */
-const FILE_BYTES_MAX = 1_990_000
 const DAY_MS = 86_400_000
 const WARN_DAYS = 30
 
@@ -93,12 +91,6 @@ export async function passGate(
   for (const file of files)
     if (typeof file.role !== 'string' || !(file.bytes instanceof Uint8Array))
       return refused('invalid', 400, 'Each file of a batch has the name of its role and its bytes.')
-    else if (file.bytes.length > FILE_BYTES_MAX)
-      return refused(
-        'invalid',
-        400,
-        `size: ${file.role} has ${file.bytes.length} bytes, and a file has at most ${FILE_BYTES_MAX}: divide it by delegations.`,
-      )
   try {
     return await admit(files, held, { now: ctx.now(), ...(online ? { online } : {}) })
   } catch (error) {

@@ -9,6 +9,7 @@ import { blobKey, blobMetadataKey, blobProvenanceKey, metadataKey, pageKey, time
 import { restoreObject } from './copy.ts'
 import { setFact } from './ledger/facts.ts'
 import { appendJournal } from './ledger/journal.ts'
+import { offlineBytes } from './ledger/offline.ts'
 import { objectBytes } from './ledger/publications.ts'
 import { liveRole } from './ledger/roles.ts'
 import { all, one } from './ledger/sql.ts'
@@ -118,7 +119,7 @@ const LISTS: Record<Exclude<Phase, 'files'>, (ctx: Context, after: string, limit
       key: metadataKey(place, row.version, row.role),
       sha256: row.sha256,
       html: false,
-      bytes: () => new Uint8Array(row.bytes),
+      bytes: () => offlineBytes(sql, row.role, row.version, row.bytes),
     }))
   },
   roles: ({ sql, place }, after, limit) =>

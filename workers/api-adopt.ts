@@ -12,8 +12,8 @@ import { base64, flag, freshness, given, integer, list, maybe, record, text } fr
 
 /** 20 MB of metadata in base64, which is what one call between the scripts carries (32 MiB, platform limit) with room. */
 const BATCH_BYTES_MAX = 27_000_000
-/** One file; the publisher takes 1.99 MB. */
-const FILE_BYTES_MAX = 2_000_000
+/** One file, as large as clients read. */
+const FILE_BYTES_MAX = 5_000_000
 /** Two roots of 512,000 bytes in base64. */
 const RELEASE_BYTES_MAX = 1_400_000
 

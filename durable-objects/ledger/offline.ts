@@ -1,6 +1,7 @@
 // Metadata that people signed, byte for byte as accepted. Roots are kept for ever: clients walk the whole chain. Of other
 // roles a row goes with its object, when the collector deletes what was replaced.
 import { macHolds, macOf } from './mac.ts'
+import { CHUNK_BYTES_MAX } from './publications.ts'
 import { all, one, run, type Sql } from './sql.ts'
 
 export interface OfflineRow {
@@ -26,10 +27,34 @@ export function insertOffline(sql: Sql, macKey: Uint8Array, role: string, row: O
     role,
     row.version,
     row.sha256,
-    row.bytes,
+    row.bytes.slice(0, CHUNK_BYTES_MAX),
     Number(delegates),
     macOf(macKey, partsOf(role, { ...row, delegates: Number(delegates) }), 'offline'),
   )
+  for (let at = CHUNK_BYTES_MAX, chunk = 1; at < row.bytes.length; at += CHUNK_BYTES_MAX, chunk++)
+    run(
+      sql,
+      'INSERT INTO offline_rest (role, version, chunk, bytes) VALUES (?, ?, ?, ?)',
+      role,
+      row.version,
+      chunk,
+      row.bytes.slice(at, at + CHUNK_BYTES_MAX),
+    )
+}
+
+/** The file, put together. One row more for each 1.9 MB beyond the first. */
+export function offlineBytes(sql: Sql, role: string, version: number, first: ArrayBuffer): Uint8Array {
+  const head = new Uint8Array(first)
+  if (head.length < CHUNK_BYTES_MAX) return head
+  const query = 'SELECT bytes FROM offline_rest WHERE role = ? AND version = ? ORDER BY chunk'
+  const rest = all<{ bytes: ArrayBuffer }>(sql, query, role, version).map(({ bytes }) => new Uint8Array(bytes))
+  const whole = new Uint8Array(rest.reduce((length, chunk) => length + chunk.length, head.length))
+  let at = 0
+  for (const chunk of [head, ...rest]) {
+    whole.set(chunk, at)
+    at += chunk.length
+  }
+  return whole
 }
 
 export const newestOffline = (sql: Sql, macKey: Uint8Array, role: string): OfflineRow | undefined =>
@@ -39,13 +64,13 @@ export const newestOffline = (sql: Sql, macKey: Uint8Array, role: string): Offli
 export const offlineVersions = (sql: Sql, macKey: Uint8Array, role: string): OfflineRow[] =>
   all<Row>(sql, 'SELECT version, sha256, bytes, delegates, mac FROM offline WHERE role = ? ORDER BY version', role)
     .filter((row) => macHolds(macKey, partsOf(role, row), row.mac, 'offline'))
-    .map(({ version, sha256, bytes }) => ({ version, sha256, bytes: new Uint8Array(bytes) }))
+    .map(({ version, sha256, bytes }) => ({ version, sha256, bytes: offlineBytes(sql, role, version, bytes) }))
 
 export function offlineFile(sql: Sql, macKey: Uint8Array, role: string, version: number): OfflineRow | undefined {
   const query = 'SELECT version, sha256, bytes, delegates, mac FROM offline WHERE role = ? AND version = ?'
   const row = one<Row>(sql, query, role, version)
   if (!row || !macHolds(macKey, partsOf(role, row), row.mac, 'offline')) return undefined
-  return { version: row.version, sha256: row.sha256, bytes: new Uint8Array(row.bytes) }
+  return { version: row.version, sha256: row.sha256, bytes: offlineBytes(sql, role, version, row.bytes) }
 }
 
 /** The newest row of every role, without its file. */
@@ -71,7 +96,8 @@ export const olderVersions = (sql: Sql, role: string, version: number): number[]
   ).map((row) => row.version)
 
 export function dropOffline(sql: Sql, role: string, version: number): void {
-  run(sql, 'DELETE FROM offline WHERE role = ? AND version = ?', role, version)
+  for (const table of ['offline', 'offline_rest'])
+    run(sql, `DELETE FROM ${table} WHERE role = ? AND version = ?`, role, version)
 }
 
 /** Accepted, and to be in a publication not before `notBefore` (Unix milliseconds). */

@@ -15,6 +15,7 @@
 // - A blob is begun, stored, referenced, condemned or gone; (sha256, n) is never given out twice.
 // - Rows of files, statuses, pages, retired pages, tokens, publishers, settings and offline carry a MAC under a key that is in no
 //   table (mac.ts); one that does not hold is as good as absent.
+// - offline_rest holds what of a file of offline is beyond its first chunk; a row alone there means nothing.
 // - unpublished names the rows of offline that no live publication holds yet. (Of an index made here: none, its ceremony's
 //   files are in its first publication.)
 // - uncopied names live files that the second bucket may lack; empty where none is bound.
@@ -37,6 +38,11 @@ CREATE TABLE offline (
   role TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, bytes BLOB NOT NULL, delegates INTEGER NOT NULL DEFAULT 0,
   mac BLOB,
   PRIMARY KEY (role, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE offline_rest (
+  role TEXT NOT NULL, version INTEGER NOT NULL, chunk INTEGER NOT NULL, bytes BLOB NOT NULL,
+  PRIMARY KEY (role, version, chunk)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE unpublished (
