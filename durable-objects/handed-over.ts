@@ -129,8 +129,7 @@ export function record(ctx: Context, { roots, roles }: Admitted, before: Root | 
     setLiveRole(sql, { name: 'root', version, sha256, length: bytes.length, expires: expiresMs, publication: null })
     former = signed
   }
-  for (const { role: name, version, sha256, expiresMs, delegates, envelope } of roles) {
-    const { bytes } = envelope
+  for (const { role: name, version, sha256, expiresMs, delegates, bytes } of roles) {
     insertOffline(sql, macKey, name, { version, sha256, bytes }, delegates)
     addUnpublished(sql, name, version, now)
     setLiveRole(sql, { name, version, sha256, length: bytes.length, expires: expiresMs, publication: null })

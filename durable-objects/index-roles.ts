@@ -15,7 +15,7 @@ export async function complaintOfIndex(
   const stranger = roles.find(({ role }) => role !== 'targets' && role !== 'bins')
   if (stranger) return `people sign root, targets and bins, not "${stranger.role}".`
   const signed = async (name: string) =>
-    (roles.find(({ role }) => role === name)?.envelope ?? parseTargets(await held.load(name))).signed
+    parseTargets(roles.find(({ role }) => role === name)?.bytes ?? (await held.load(name))).signed
   try {
     checkDelegations(ctx, await signed('targets'), await signed('bins'))
   } catch (error) {

@@ -54,9 +54,9 @@ export async function lookForFiles(ctx: Context, admitted: Admitted, held: Held)
   const mode = targetsMode(ctx)
   if (mode === 'ignore') return { fresh: 0, looked: 0, missing: [] }
   const fresh = new Map<string, { path: string; file: TargetFile }>()
-  for (const { role, envelope } of admitted.roles) {
+  for (const { role, bytes } of admitted.roles) {
     const before = held.roles.has(role) ? parseTargets(await held.load(role)).signed.targets : undefined
-    for (const [path, file] of envelope.signed.targets) {
+    for (const [path, file] of parseTargets(bytes).signed.targets) {
       const digest = bucketDigest(file)!
       const known = before?.get(path)
       if (!known || bucketDigest(known) !== digest) fresh.set(digest, { path, file })

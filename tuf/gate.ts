@@ -85,7 +85,7 @@ export interface AdmittedRole {
   readonly sha256: string
   readonly expiresMs: number
   readonly delegates: boolean
-  readonly envelope: Envelope<Targets>
+  readonly bytes: Uint8Array
 }
 
 export interface AdmittedRoot {
@@ -211,7 +211,8 @@ async function newRoles(
           'digest',
           `"${path}" of "${role}" has neither a sha256 nor a sha512 in lower-case hex: nobody could check it here.`,
         )
-    taken.set(role, { role, version, sha256, expiresMs, delegates: delegations !== undefined, envelope })
+    // Not what was read: ten thousand files read are ten times their bytes, and each is looked at twice.
+    taken.set(role, { role, version, sha256, expiresMs, delegates: delegations !== undefined, bytes })
   }
   return taken
 }
@@ -275,11 +276,11 @@ class Tree {
   }
 
   #file(role: string): Promise<Envelope<Targets>> {
-    const given = this.#batch.get(role)
-    if (given) return Promise.resolve(given.envelope)
-    const loading = this.#loaded.get(role) ?? this.#held.load(role).then((bytes) => parseTargets(bytes))
+    const given = this.#batch.get(role)?.bytes
+    const bytes = () => (given ? Promise.resolve(given) : this.#held.load(role))
+    const loading = this.#loaded.get(role) ?? bytes().then((found) => parseTargets(found))
     // Leaves are looked at once; keeping ten thousand of them would be the whole repository in memory.
-    if (this.#held.roles.get(role)?.delegates) this.#loaded.set(role, loading)
+    if (this.#delegates(role)) this.#loaded.set(role, loading)
     return loading
   }
 

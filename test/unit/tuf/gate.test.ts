@@ -36,9 +36,9 @@ class Kept {
   async take(files: SignedFile[], more: Partial<GateOptions> = {}): Promise<Admitted> {
     const admitted = await admit(files, this.#held(), { ...options, ...more })
     this.root = admitted.roots.at(-1)?.envelope ?? this.root
-    for (const { role, version, sha256, delegates, envelope } of admitted.roles) {
+    for (const { role, version, sha256, delegates, bytes } of admitted.roles) {
       this.roles.set(role, { version, sha256, delegates })
-      this.files.set(role, envelope.bytes)
+      this.files.set(role, bytes)
     }
     return admitted
   }

@@ -1,0 +1,61 @@
+// Memory and time of one large batch at the gate, as the publisher has it in one call: a repository of many delegated roles.
+//
+//   node cli/bootstrap.mjs node --expose-gc bench/gate-batch.ts [roles] [targets a role]
+//
+// The figure is what lives beside the batch's own bytes while the result is held; a publisher has 128 MB for everything.
+
+import { newSigner, Repository } from '../test/unit/tuf/repository.ts'
+import { targetsSigned } from '../tuf/build.ts'
+import { admit, type SignedFile } from '../tuf/gate.ts'
+import { signRole } from '../tuf/sign.ts'
+
+const [roles = 10_000, targets = 1] = process.argv.slice(2).map(Number)
+const collect = (globalThis as { gc?: () => void }).gc
+if (!collect) throw new Error('Run it with --expose-gc.')
+const live = (): number => {
+  collect()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return (heapUsed + arrayBuffers) / 1e6
+}
+
+const repository = await Repository.make(Date.now())
+const alice = await newSigner()
+const key = { keytype: 'ed25519', scheme: 'ed25519', keyval: { public: alice.key.public } }
+const names = Array.from({ length: roles }, (_, i) => `role-${i}`)
+const delegations = {
+  keys: { [alice.keyid]: key },
+  roles: names.map((name) => ({ name, keyids: [alice.keyid], threshold: 1, paths: [`${name}/*`], terminating: false })),
+}
+const expiresMs = Date.now() + 90 * 86_400_000
+const files: SignedFile[] = [
+  { role: 'root', bytes: repository.files.get('1.root.json')! },
+  {
+    role: 'targets',
+    bytes: await signRole(
+      targetsSigned({ version: 1, expiresMs, targets: [], delegations }),
+      repository.signers.targets,
+    ),
+  },
+]
+for (const name of names) {
+  const listed = Array.from(
+    { length: targets },
+    (_, i) => [`${name}/${i}`, { length: i, sha256: 'a'.repeat(64) }] as const,
+  )
+  files.push({ role: name, bytes: await signRole(targetsSigned({ version: 1, expiresMs, targets: listed }), [alice]) })
+}
+const batch = files.reduce((sum, { bytes }) => sum + bytes.length, 0) / 1e6
+
+const before = live()
+const start = performance.now()
+const held = { root: undefined, roles: new Map(), load: () => Promise.reject(new Error('nothing is held')) }
+const admitted = await admit(files, held, { now: Date.now() })
+const seconds = (performance.now() - start) / 1000
+const after = live()
+const figures = {
+  roles: admitted.roles.length,
+  batchMB: Number(batch.toFixed(1)),
+  besideMB: Number((after - before).toFixed(1)),
+  seconds: Number(seconds.toFixed(1)),
+}
+console.log(JSON.stringify(figures))
