@@ -67,7 +67,7 @@ export class HealthCheck {
       // Said once a name (Prometheus text format, 0.0.4); the samples of a name follow each other.
       if (!named.has(name)) lines.push(`# HELP tuf_edge_${name} ${help}`, `# TYPE tuf_edge_${name} gauge`)
       named.add(name)
-      const pairs = Object.entries(labels).map(([label, text]) => `${label}="${text}"`)
+      const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escaped(text)}"`)
       lines.push(`tuf_edge_${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}`)
     }
     gauge('healthy', '1 if /healthz answers 200.', reasons.length === 0 ? 1 : 0)
@@ -156,3 +156,6 @@ export class HealthCheck {
     return status
   }
 }
+
+/** A label's value: whoever signs elsewhere names his roles as he likes, and a name ends no label and no line. */
+const escaped = (text: string): string => text.replace(/["\\]/g, '\\$&').replaceAll('\n', '\\n')
