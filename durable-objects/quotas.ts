@@ -11,7 +11,7 @@ import { type Done, type Refused, refused } from './rpc.ts'
 import type { QuotaAnswer, QuotaQuestion, QuotaRequest } from './rpc-projects.ts'
 import { mayTouch } from './tokens.ts'
 
-/** Why one more file of `size` bytes is too much, or undefined. Size 0: not known yet. Reads the project's rows. */
+/** Why one more file of `size` bytes is too much, or undefined. `size`: what it has at least; 0 before anything is known. Reads the project's rows. */
 export function overQuota(sql: Sql, project: string, size: number): Refused | undefined {
   const held = heldByProject(sql, project)
   if (held.files >= FILES_PER_PROJECT_MAX)
@@ -30,7 +30,7 @@ function over(quota: Quota, held: { files: number; bytes: number }, size: number
   const { bytes, files, fileBytes } = quota
   const ask = 'delete some or ask its operators for more.'
   if (fileBytes !== null && size > fileBytes)
-    return refused('invalid', 400, `${who} takes files of at most ${fileBytes} bytes; this one has ${size}.`)
+    return refused('invalid', 400, `${who} takes files of at most ${fileBytes} bytes, and this one is larger.`)
   if (files !== null && held.files >= files)
     return refused('invalid', 400, `${who} holds ${held.files} files and may hold ${files}: ${ask}`)
   if (bytes !== null && held.bytes + Math.max(size, 1) > bytes)

@@ -41,7 +41,7 @@ export interface BeginRequest {
   filename: string
   /** Declared digest, 64 lower-case hex digits. */
   sha256: string
-  /** Bytes, where they are known before the file has come. */
+  /** Bytes that the file has at least, where that is known before it has come. */
   size?: number
   /** What another index said of the file; taken from a token with the scope `admin` alone. */
   imported?: { /** Unix milliseconds. */ uploaded?: number /** Empty: without a reason. */; yanked?: string }

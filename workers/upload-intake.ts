@@ -6,6 +6,7 @@
 // ≤ 5 MiB 1 class A operation, a wheel 2, larger files parts + 2 or 3; provenance 1 more. No class B.
 import type { BeginAnswer, BeginRequest, Refused, StageAnswer } from '../durable-objects/rpc.ts'
 import { type DistributionFilename, parseFilename } from '../pypi/filenames.ts'
+import { FILE_BYTES_MAX } from '../pypi/limits.ts'
 import { Refusal } from '../pypi/refusal.ts'
 import {
   checkFieldsAgainstFilename,
@@ -20,7 +21,7 @@ import { releaseKey } from '../pypi/versions.ts'
 import { provenanceFrom } from './attestations.ts'
 import type { Env } from './env.ts'
 import { PART_BUFFERS, PART_BYTES, PartSlots } from './part-slots.ts'
-import type { UploadBody } from './upload-body.ts'
+import { BODY_BYTES_MAX, type UploadBody } from './upload-body.ts'
 import { UploadContent } from './upload-content.ts'
 import { LargeUpload } from './upload-large.ts'
 import { callMember } from './upload-member.ts'
@@ -153,7 +154,9 @@ class Intake {
       ...(imported ? { imported } : {}),
       ...(this.#wait ? {} : { wait: false }),
     }
-    const answer = await callMember<Granted<BeginAnswer>>(() => this.#env.MEMBER.begin(request))
+    // The file alone may be so long; what is over a quota already then is refused before a byte of it is kept.
+    const size = Math.max((this.#body.declared ?? 0) - (BODY_BYTES_MAX - FILE_BYTES_MAX), 0)
+    const answer = await callMember<Granted<BeginAnswer>>(() => this.#env.MEMBER.begin({ ...request, size }))
     if (answer.kind === 'duplicate') return { request, file, kind: 'duplicate', visible: answer.visible }
     const place = { repository: REPOSITORY, epoch: answer.epoch }
     return { request, file, kind: 'store', berth: { place, sha256, n: answer.n } }

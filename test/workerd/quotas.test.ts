@@ -1,9 +1,11 @@
 // Quotas and the size of a bin, through HTTP: each refusal as an uploader is shown it, and what is counted.
 import { beforeAll, expect, test } from 'vitest'
 import { shardOf } from '../../tuf/bins.ts'
+import { sha256Hex } from '../../tuf/digest.ts'
 import { sqlOf } from './controls.ts'
-import { makeWheel } from './distributions.ts'
-import { fetchFace, makeWorld, page, send, world } from './upload-harness.ts'
+import { fieldsOf, formOf, makeWheel, noise } from './distributions.ts'
+import { bindings } from './repository.ts'
+import { fetchFace, makeWorld, page, postDirectly, send, world } from './upload-harness.ts'
 
 let operator: string
 const NONE = { bytes: null, files: null, fileBytes: null }
@@ -41,7 +43,7 @@ test.for([
       { bytes: before.bytes + 10 },
       `${who} holds ${before.bytes} bytes and may hold ${before.bytes + 10}: delete some or ask`,
     ],
-    [{ fileBytes: 10 }, `${who} takes files of at most 10 bytes; this one has `],
+    [{ fileBytes: 10 }, `${who} takes files of at most 10 bytes, and this one is larger.`],
   ] as const) {
     await limit(path!, quota)
     const [status, text] = await sent('limited', '9.0')
@@ -54,6 +56,29 @@ test.for([
   // A duplicate takes no room.
   expect((await sent('limited', `${path!.length}.1`))[0]).toBe(200)
   await limit(path!, {})
+})
+
+test('what is over a quota by its Content-Length alone is refused before a byte is kept', async () => {
+  const bytes = noise(9 * 2 ** 20)
+  const file = { ...(await makeWheel('long', '1.0')), bytes, sha256: await sha256Hex(bytes) }
+  const body = formOf(fieldsOf(file), file.filename, file.bytes)
+  let calls = 0
+  const bucket = new Proxy(bindings.BUCKET, {
+    get(target, name) {
+      calls++
+      const member = Reflect.get(target, name) as unknown
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
+  await limit('/api/settings/quota', { fileBytes: 100_000 })
+  const answer = await postDirectly(body, { 'content-length': String(body.length) }, bucket)
+  expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining('at most 100000 bytes')])
+  expect(calls).toBe(0)
+  // Within what the fields around the file may take nothing is known: the file is looked at.
+  await limit('/api/settings/quota', { fileBytes: 2 * 2 ** 20 })
+  await postDirectly(body, { 'content-length': String(body.length) }, bucket)
+  expect(calls).toBeGreaterThan(0)
+  await limit('/api/settings/quota', {})
 })
 
 test('what is deleted is counted no more, and what is held is what the rows say', async () => {
