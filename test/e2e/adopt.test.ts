@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { makeOfflineKey } from '../../cli/ceremony.ts'
+import { KeyFolder } from '../../cli/offline-keys.ts'
 import { type LocalService, startService } from '../../cli/serve.ts'
 import { roleFile } from '../../tuf/client.ts'
 import { parseRoot } from '../../tuf/metadata.ts'
@@ -13,6 +14,7 @@ import { delegationsTo, newSigner, Repository, utf8 } from '../unit/tuf/reposito
 import { WarmClient } from './client.ts'
 import { freePort, temporaryFolder } from './process.ts'
 
+const PASSPHRASE = 'four random words here'
 const folder = temporaryFolder()
 let service: LocalService
 let secret = ''
@@ -160,7 +162,12 @@ test('verified, signed, handed over: a client with its state follows, and new fi
   expect(await moved.read('alpha/new')).toEqual(utf8('new'))
 })
 
-test('from a folder, with what its signer left expired', async () => {
+test('from a folder, with what its signer left expired; signed with a key of `tuf-edge init`', async () => {
+  const keys = join(folder.path, `${name}-keys`)
+  const { root } = (await new KeyFolder(keys).keys('https://pypi.example.org', 'alice', PASSPHRASE)).keys
+  const before = theirs.signers.root
+  theirs.signers.root = [root[0]!.signer]
+  await theirs.publishRoot([...before, root[0]!.signer])
   theirs.expires.timestamp = theirs.expires.snapshot = Date.now() - 60_000
   await theirs.publishSnapshot()
   await theirs.publishTimestamp()
@@ -169,9 +176,12 @@ test('from a folder, with what its signer left expired', async () => {
   const expired = await begin(source)
   expect([expired.code, expired.told]).toEqual([1, expect.stringContaining('--stale takes it as it was left.')])
   expect((await begin(source, ['--stale', '--days', '400'])).code).toBe(0)
-  const { expiresMs } = parseRoot(new Uint8Array(readFileSync(next(4)))).signed
+  const { expiresMs } = parseRoot(new Uint8Array(readFileSync(next(5)))).signed
   expect(Math.round((expiresMs - Date.now()) / 86_400_000)).toBe(400)
-  await signBoth()
+  const wrong = await run(['sign', next(4), next(5), '--keys', keys], { TUF_EDGE_PASSPHRASE: 'another one' })
+  expect([wrong.code, wrong.told]).toEqual([1, expect.stringContaining('The passphrase does not open')])
+  const signed = await run(['sign', next(4), next(5), '--keys', keys], { TUF_EDGE_PASSPHRASE: PASSPHRASE })
+  expect(signed.code, signed.told).toBe(0)
   // Targets that are not there take nothing else away.
   const elsewhere = await run([
     'adopt',

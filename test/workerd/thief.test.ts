@@ -156,6 +156,14 @@ describe('he can', () => {
   })
 })
 
+test('he can have a client remember versions that never were, and it refuses the true ones then', async () => {
+  const store = warm()
+  const both = [thief.signers.timestamp, thief.signers.snapshot]
+  await thief.publish(now().set('targets', await forged('evil', 9_999, both)))
+  await expect(thief.victim(store).refresh()).rejects.toMatchObject({ code: 'signature' })
+  await expect(adoption.clientOver(store).refresh()).rejects.toMatchObject({ code: 'rollback' })
+})
+
 describe('he cannot', () => {
   test('do so to a client that has seen the newer state', async () => {
     await thief.publish(before)
