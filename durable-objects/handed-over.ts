@@ -92,9 +92,30 @@ export async function passGate(
     if (typeof file.role !== 'string' || !(file.bytes instanceof Uint8Array))
       return refused('invalid', 400, 'Each file of a batch has the name of its role and its bytes.')
   try {
-    return await admit(files, held, { now: ctx.now(), ...(online ? { online } : {}) })
+    const admitted = await admit(files, held, { now: ctx.now(), ...(online ? { online } : {}) })
+    mustGoOutTogether(ctx, admitted, held.root?.signed)
+    return admitted
   } catch (error) {
     return gateAnswer(error)
+  }
+}
+
+/**
+ * A root that waits leaves clients under the one before it, and `targets` does not wait: who signs it may not change there.
+ */
+function mustGoOutTogether(ctx: Context, { roots }: Admitted, before: Root | undefined): void {
+  const ours = gateKeys(ctx)
+  let waits = (lastUnpublished(ctx.sql, 'root') ?? 0) > ctx.now()
+  let former = before
+  for (const { version, envelope } of roots) {
+    const { signed } = envelope
+    waits ||= former !== undefined && namesKeys(former, ours) && dropsKeys(former, signed)
+    if (waits && former && !sameTargetsKeys(former, signed))
+      throw new GateError(
+        'next-root',
+        `root ${version} goes out an hour later than the root before it and changes who signs targets: change that in a root that waits for nothing.`,
+      )
+    former = signed
   }
 }
 
@@ -153,3 +174,8 @@ const dropsKeys = (root: Root, next: Root): boolean =>
   (['timestamp', 'snapshot'] as const).some((role) =>
     root.roles[role].keyids.some((keyid) => !next.roles[role].keyids.includes(keyid)),
   )
+
+function sameTargetsKeys(root: Root, next: Root): boolean {
+  const said = ({ roles: { targets } }: Root) => `${targets.threshold} ${[...targets.keyids].sort().join(' ')}`
+  return said(root) === said(next)
+}

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { metadataKey, timestampKey } from '../../tuf/layout.ts'
 import { parseTimestamp } from '../../tuf/metadata.ts'
-import { utf8 } from '../unit/tuf/repository.ts'
+import { newSigner, utf8 } from '../unit/tuf/repository.ts'
 import { Adoption, doors, handOver, type OurKeys } from './adoption.ts'
 import { alarmOf, dropAlarm, HOUR, sqlOf, statusOf } from './controls.ts'
 import { bindings } from './repository.ts'
@@ -146,6 +146,34 @@ describe('release', () => {
       status: 400,
       detail: expect.stringContaining('root 4 has to name every key that root 5 names for timestamp'),
     })
+  })
+
+  test('a root that waits may not change who signs targets: what waits for nothing would fail under the root before it', async () => {
+    await adoption.nameKeys(keys, true)
+    adoption.theirs.signers.targets = [await newSigner()]
+    await adoption.nameKeys([], true)
+    await adoption.theirs.publishRole('targets')
+    expect(await release(handOver({ root: [adoption.rootOf(4), adoption.rootOf(5)] }))).toMatchObject({ status: 400 })
+    const files = { root: [adoption.rootOf(4)], targets: adoption.fileOf('targets') }
+    expect(await adoption.json('PUT', '/api/metadata', { files: handOver(files) }, admin)).toMatchObject({
+      status: 400,
+    })
+    // The same in a push: 4 names both, 5 ours alone and another key for targets.
+    adoption = await Adoption.make([])
+    keys = await adoption.adopt()
+    admin = await adoption.token('admin')
+    adoption.theirs.signers.targets = [await newSigner()]
+    await adoption.nameKeys(keys, false)
+    await adoption.theirs.publishRole('targets')
+    const changed = { files: handOver({ root: adoption.rootOf(4), targets: adoption.fileOf('targets') }) }
+    // Root 3 waits still.
+    expect(await adoption.json('PUT', '/api/metadata', changed, admin)).toMatchObject({
+      status: 409,
+      detail: expect.stringContaining('root 4 goes out an hour later'),
+    })
+    await adoption.later(HOUR + 1_000)
+    expect(await adoption.json('PUT', '/api/metadata', changed, admin)).toMatchObject({ status: 200, visible: true })
+    await adoption.clientOver(adoption.warm).refresh()
   })
 
   test('dies between the second root and the flip: it happens all the same, once', async () => {
