@@ -6,30 +6,29 @@
 import { DurableObject } from 'cloudflare:workers'
 import { pageKey } from '../tuf/layout.ts'
 import { acceptedBefore, begin, stage } from './accept.ts'
-import { adopt, push, setOrigin } from './adopt.ts'
+import { setOrigin } from './adopt.ts'
 import { attestationTrust, setTrustRoot, trustRootOf } from './attestations.ts'
 import type { Env } from './env.ts'
 import { Flight } from './flight.ts'
-import type { Taken } from './handed-over.ts'
+import { HandingOver } from './handing-over.ts'
 import { initialise } from './initialise.ts'
 import { IssuerKeys } from './issuer-keys.ts'
 import { abandonLarge, largeUpload } from './large-uploads.ts'
 import { getFact, isInitialised, setFact } from './ledger/facts.ts'
 import { isRetainedPage } from './ledger/garbage.ts'
 import { journalAfter, journalHead } from './ledger/journal.ts'
-import { nextUnpublished } from './ledger/offline.ts'
 import { findPage, pageMacHolds } from './ledger/pages.ts'
 import { liveRole } from './ledger/roles.ts'
 import { createTables } from './ledger/schema.ts'
 import { type Caller, operatorOf } from './operator.ts'
 import { erasedOf, purged, type Removed, remove, setStatus, yank } from './projects.ts'
 import { addPublisher, audienceOf, burn, exchange, listPublishers, removePublisher, setAudience } from './publishers.ts'
-import { beginPull, pull, setPull } from './pull.ts'
+import { setPull } from './pull.ts'
 import { quotaOf, setQuota } from './quotas.ts'
 import { changeReading, mayRead, readingHolds } from './reading.ts'
 import { notLive, rebuildBatch } from './rebuild.ts'
 import { recent } from './recent.ts'
-import { handedBack, release } from './release.ts'
+import { handedBack } from './release.ts'
 import { confirmOf, forgetHalt, resumeFromPublic } from './resume.ts'
 import {
   type BeginAnswer,
@@ -104,7 +103,7 @@ import { setWebhook } from './webhook.ts'
 
 export class Publisher extends DurableObject<Env> {
   readonly #flight: Flight
-  #pulling = false
+  readonly #handingOver: HandingOver
   readonly #issuerKeys = new IssuerKeys()
   /** Replaced by tests only. */
   clock: () => number = Date.now
@@ -116,6 +115,7 @@ export class Publisher extends DurableObject<Env> {
       () => this.env,
       () => this.clock(),
     )
+    this.#handingOver = new HandingOver(this.#flight, () => this.ctx)
     createTables(state.storage.sql)
   }
 
@@ -153,30 +153,17 @@ export class Publisher extends DurableObject<Env> {
 
   /** Takes over a repository that is signed elsewhere, and publishes it under our snapshot and timestamp. */
   async adopt(request: AdoptRequest): Promise<PushAnswer> {
-    const { sql } = this.ctx.storage
-    if (getFact(sql, 'state') !== 'keys' || getFact(sql, 'kind') !== 'adopted')
-      return refused(
-        'conflict',
-        409,
-        'Ask for the keys of a repository to be adopted first; one that is live takes a push.',
-      )
-    return this.#published(await this.#flight.alone(() => adopt(this.#flight.ctx(), request, () => this.#flight.arm())))
+    return this.#handingOver.adopt(request)
   }
 
   /** New files of people's roles, all or none. */
   async push(request: PushRequest): Promise<PushAnswer> {
-    const unready = this.#flight.unready()
-    if (unready) return unready
-    return this.#published(await this.#flight.alone(() => push(this.#flight.ctx(), request, () => this.#flight.arm())))
+    return this.#handingOver.push(request)
   }
 
   /** The owner takes the repository back. */
   async release(request: PushRequest): Promise<PushAnswer> {
-    const unready = this.#flight.unready()
-    if (unready) return unready
-    return this.#published(
-      await this.#flight.alone(() => release(this.#flight.ctx(), request, () => this.#flight.arm())),
-    )
+    return this.#handingOver.release(request)
   }
 
   setOrigin(request: OriginRequest): Done {
@@ -186,7 +173,7 @@ export class Publisher extends DurableObject<Env> {
   /** Where new metadata is fetched; the first pull follows at once. */
   setPull(request: PullRequest): Done {
     const done = this.#flight.unready() ?? setPull(this.#flight.ctx(), request)
-    if (done.ok) this.#pull()
+    if (done.ok) this.#handingOver.pull()
     return done
   }
 
@@ -340,7 +327,7 @@ export class Publisher extends DurableObject<Env> {
       return unready
     }
     await this.#flight.pass()
-    this.#pull()
+    this.#handingOver.pull()
     const error = this.#flight.lastError()
     return this.#flight.unready() ?? (error ? refused('unavailable', 503, error) : { ok: true })
   }
@@ -470,45 +457,12 @@ export class Publisher extends DurableObject<Env> {
     // The next alarm is set before the work, so that a pass that dies cannot stop the loop.
     this.#flight.arm()
     await this.#flight.pass()
-    this.#pull()
+    this.#handingOver.pull()
     this.#flight.tell()
   }
 
   /** Drops what memory holds; the next event starts from the ledger. */
   forget(): void {
     this.#flight.forget()
-  }
-
-  /** Pulls if it is time, beside everything else: an origin that hangs keeps nothing waiting. */
-  #pull(): void {
-    if (this.#pulling || this.#flight.unready()) return
-    const ctx = this.#flight.ctx()
-    const setting = beginPull(ctx)
-    if (!setting) return
-    this.#pulling = true
-    const work = async () => {
-      try {
-        const alone = (take: () => Promise<Taken | Refused>) => this.#flight.alone(take)
-        await this.#published(await pull(ctx, setting, alone, () => this.#flight.arm()))
-      } catch (error) {
-        console.error(
-          JSON.stringify({ event: 'pull-failed', message: error instanceof Error ? error.message : String(error) }),
-        )
-      } finally {
-        this.#pulling = false
-        this.#flight.tell()
-        this.#flight.arm()
-      }
-    }
-    this.ctx.waitUntil(work())
-  }
-
-  /** Publishes what a batch brought, within this call if the bucket takes it. */
-  async #published(taken: Taken | Refused): Promise<PushAnswer> {
-    if (!taken.ok) return taken
-    if (taken.accepted.length > 0) await this.#flight.pass()
-    const { sql } = this.ctx.storage
-    const visible = liveRole(sql, 'timestamp') !== undefined && (nextUnpublished(sql) ?? Infinity) > this.clock()
-    return { ...taken, visible }
   }
 }
