@@ -156,10 +156,10 @@ function publicKey(file: string): Key {
     throw new CommandError(`The key ${file} cannot be read.`)
   }
   try {
-    const key = text.includes('-----BEGIN')
-      ? fromPem(text, file)
-      : parseKey(parseJson(Buffer.from(text)), { strict: true })
-    return key
+    // A key object holds a PEM too, inside.
+    return text.trimStart().startsWith('{')
+      ? parseKey(parseJson(Buffer.from(text)), { strict: true })
+      : fromPem(text, file)
   } catch (error) {
     if (error instanceof CommandError) throw error
     const why = error instanceof TufError ? error.message : 'it cannot be read as PEM.'
