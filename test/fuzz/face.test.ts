@@ -130,6 +130,7 @@ const DICTIONARY = [
     'DIGEST',
     '/simple/',
     '/files/',
+    '/integrity/hello-tuf-edge/1.0/FILE/provenance',
     '/tuf/targets/',
     '/legacy/',
     '.metadata',

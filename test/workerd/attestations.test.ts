@@ -107,6 +107,19 @@ describe('with one', () => {
     expect(await page('pypi-attestations')).toEqual([])
   })
 
+  test('a key of the trust root that is no point of its curve trusts nobody, and breaks nothing', async () => {
+    const root = JSON.parse(textOf('trusted_root.json')) as { tlogs: { publicKey: { rawBytes: string } }[] }
+    const key = root.tlogs[0]!.publicKey
+    key.rawBytes = key.rawBytes.replace(/....==$/, 'AAAA==')
+    expect((await trust(JSON.stringify(root))).status).toBe(200)
+    const answer = await send(sdist, attested(PUBLISH))
+    expect([answer.status, (await answer.json<{ message: string }>()).message]).toEqual([
+      400,
+      expect.stringMatching(/was not signed by the transparency log/),
+    ])
+    expect((await trust()).status).toBe(200)
+  })
+
   test('another signer than the trusted publisher is refused', async () => {
     const source = { kind: 'github', repository: 'octo-org/sample', ownerId: '65', workflow: 'release.yml' }
     const added = await call('POST', '/api/publishers', { project: 'pypi-attestations', pending: true, ...source })
