@@ -123,10 +123,10 @@ export function stage(ctx: Context, request: StageRequest): Accepted {
       now,
       bearer.id,
     )
-    if (created > 0) {
-      setFact(sql, 'listDirty', 1)
-      projectCreated(ctx, project, bearer.id)
-    }
+    if (created > 0) projectCreated(ctx, project, bearer.id)
+    // Also a project that is known and lost its last file is in no list.
+    const shown = one(sql, "SELECT 1 AS x FROM files WHERE project = ? AND state = 'live' LIMIT 1", project)
+    if (!shown) setFact(sql, 'listDirty', 1)
     insertFile(sql, ctx.custody.macKey(), {
       project,
       filename,
