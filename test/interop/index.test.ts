@@ -185,7 +185,7 @@ describe.for([...UPLOADERS])('%s', (tool) => {
   // flit builds what it uploads: nothing else can be put into its hands.
   if (tool !== 'flit')
     test.for([
-      ['a wheel under another name', 'is for the project'],
+      ['a wheel under another name', 'but its metadata says'],
       ['a wheel with something behind its end', 'The wheel'],
       ['a wheel whose two lists of names disagree', 'The wheel'],
     ] as const)('%s', async ([kind, reason], context) => {
