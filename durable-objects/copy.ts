@@ -8,6 +8,7 @@
 import { blobKey, blobKeys, blobMetadataKey, blobProvenanceKey } from '../tuf/layout.ts'
 import { blobState } from './ledger/blobs.ts'
 import { clearFact, getFact, setFact } from './ledger/facts.ts'
+import { type FileRow, findFile } from './ledger/files.ts'
 import { all, one, run, type Sql } from './ledger/sql.ts'
 import { retrying } from './publication/apply.ts'
 import type { Context } from './publication/context.ts'
@@ -18,8 +19,8 @@ const BATCH = 10
 const RETRY_MS = 60_000
 
 /** A file has become live. To be called in the transaction that makes it so. */
-export function toBeCopied({ sql, copy }: Context, sha256: string, n: number): void {
-  if (copy) run(sql, 'INSERT OR IGNORE INTO uncopied (sha256, n) VALUES (?, ?)', sha256, n)
+export function toBeCopied({ sql, copy }: Context, project: string, filename: string): void {
+  if (copy) run(sql, 'INSERT OR IGNORE INTO uncopied (project, filename) VALUES (?, ?)', project, filename)
 }
 
 /** Files that the copy lacks. */
@@ -33,21 +34,17 @@ export const nextCopy = (sql: Sql, now: number): number | undefined =>
 export async function copyFiles(ctx: Context): Promise<void> {
   const { sql, copy, now } = ctx
   if (!startOrEnd(ctx) || !copy || (getFact(sql, 'copyRetryAt') ?? 0) > now()) return
-  const files = all<{ sha256: string; n: number; meta: string | null; provenance: string | null }>(
-    sql,
-    `SELECT uncopied.sha256 AS sha256, uncopied.n AS n, metadata_sha256 AS meta, provenance_sha256 AS provenance
-     FROM (SELECT sha256, n FROM uncopied LIMIT ?) AS uncopied
-     LEFT JOIN files ON files.sha256 = uncopied.sha256 AND files.n = uncopied.n`,
-    BATCH,
-  )
+  const files = all<Pick<FileRow, 'project' | 'filename'>>(sql, 'SELECT project, filename FROM uncopied LIMIT ?', BATCH)
   try {
-    for (const { sha256, n, meta, provenance } of files) {
+    for (const { project, filename } of files) {
+      // Only what was never live loses its row; what becomes of a live file is its state.
+      const { sha256, n, metadata_sha256: meta, provenance_sha256: provenance } = findFile(sql, project, filename)!
       await copyObject(ctx, copy, blobKey(ctx.place, sha256, n), sha256)
       if (meta !== null) await copyObject(ctx, copy, blobMetadataKey(ctx.place, sha256, n), meta)
       if (provenance !== null) await copyObject(ctx, copy, blobProvenanceKey(ctx.place, sha256, n), provenance)
       // Collected meanwhile: then it goes from the copy as well.
       if (blobState(sql, sha256, n) === 'gone') await copy.delete(blobKeys(ctx.place, sha256, n))
-      run(sql, 'DELETE FROM uncopied WHERE sha256 = ? AND n = ?', sha256, n)
+      run(sql, 'DELETE FROM uncopied WHERE project = ? AND filename = ?', project, filename)
     }
     clearFact(sql, 'copyRetryAt')
   } catch (error) {
@@ -63,7 +60,8 @@ function startOrEnd({ sql, storage, copy }: Context): boolean {
   if (copying === (copy !== undefined)) return copying
   storage.transactionSync(() => {
     run(sql, 'DELETE FROM uncopied')
-    if (copy) run(sql, "INSERT OR IGNORE INTO uncopied (sha256, n) SELECT sha256, n FROM files WHERE state = 'live'")
+    if (copy)
+      run(sql, "INSERT INTO uncopied (project, filename) SELECT project, filename FROM files WHERE state = 'live'")
     setFact(sql, 'copying', copy ? 1 : 0)
   })
   return copy !== undefined

@@ -22,7 +22,7 @@
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
-const VERSION = 10
+const VERSION = 11
 
 const TABLES = `
 CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -92,7 +92,9 @@ CREATE TABLE blobs (
   sha256 TEXT NOT NULL, n INTEGER NOT NULL, state TEXT NOT NULL, created INTEGER NOT NULL,
   PRIMARY KEY (sha256, n)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE uncopied (sha256 TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (sha256, n)) STRICT, WITHOUT ROWID;
+CREATE TABLE uncopied (
+  project TEXT NOT NULL, filename TEXT NOT NULL, PRIMARY KEY (project, filename)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX blobs_begun ON blobs (created) WHERE state = 'begun';
 
 CREATE TABLE multiparts (

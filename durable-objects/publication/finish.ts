@@ -91,7 +91,7 @@ export function finishFlip(ctx: Context, row: TimestampRow, etag: string): numbe
       const file = findFile(sql, project, filename)
       if (file?.state === 'staged') {
         setFileState(sql, project, filename, 'live')
-        toBeCopied(ctx, file.sha256, file.n)
+        toBeCopied(ctx, project, filename)
       }
       // Deleted after this publication was planned: it names the file, the next one will not.
       if (file?.state === 'dropping' && file.removal! > reached.get(project)!)

@@ -24,13 +24,17 @@ export const setClock = (repository: TestRepository, offset: number): Promise<vo
     publisher.clock = () => Date.now() + offset
   })
 
-/** Puts another bucket under the object, until it is reset. */
-export const withBucket = (repository: TestRepository, bucket: R2Bucket): Promise<void> =>
+/** Puts other bindings under the object, until it is reset. */
+export const withBindings = (repository: TestRepository, bindings: Record<string, unknown>): Promise<void> =>
   runInDurableObject(stubOf(repository), (publisher: Publisher) => {
     const inside = publisher as unknown as { env: Record<string, unknown>; forget(): void }
-    inside.env = { ...inside.env, BUCKET: bucket }
+    inside.env = { ...inside.env, ...bindings }
     inside.forget()
   })
+
+/** Puts another bucket under the object, until it is reset. */
+export const withBucket = (repository: TestRepository, bucket: R2Bucket): Promise<void> =>
+  withBindings(repository, { BUCKET: bucket })
 
 export const alarmOf = (repository: TestRepository): Promise<number | null> =>
   runInDurableObject(stubOf(repository), (_: Publisher, state) => state.storage.getAlarm())

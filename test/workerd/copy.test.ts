@@ -1,9 +1,7 @@
 // The second bucket: every live file gets there, nothing else does, and a lost bucket comes back from ledger and copy.
-import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, test } from 'vitest'
-import type { Publisher } from '../../durable-objects/publisher.ts'
 import { blobKey, blobKeys, blobProvenanceKey, bucketPrefix } from '../../tuf/layout.ts'
-import { eventually, HOUR, setClock, statusOf } from './controls.ts'
+import { eventually, HOUR, setClock, statusOf, withBindings } from './controls.ts'
 import { newReader } from './reading.ts'
 import { BOOTSTRAP, bindings, newRepository, STANDARD, type TestRepository } from './repository.ts'
 import { stageFile } from './staging.ts'
@@ -24,12 +22,7 @@ function corner(name: string, broken: () => boolean = () => false): R2Bucket {
   } as unknown as R2Bucket
 }
 
-const bind = ({ stub }: TestRepository, copy: R2Bucket | undefined) =>
-  runInDurableObject(stub, (publisher: Publisher) => {
-    const inside = publisher as unknown as { env: Record<string, unknown>; forget(): void }
-    inside.env = { ...inside.env, COPY: copy }
-    inside.forget()
-  })
+const bind = (repository: TestRepository, copy: R2Bucket | undefined) => withBindings(repository, { COPY: copy })
 
 const uncopied = async (repository: TestRepository) => (await statusOf(repository)).uncopied
 const refresh = ({ public: door, name }: TestRepository) => door.refresh(name)
