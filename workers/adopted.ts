@@ -13,6 +13,7 @@ import { IMMUTABLE, sendBytes } from './content.ts'
 import type { Env } from './env.ts'
 import { bucket, NotFound, publisher } from './errors.ts'
 import { answerTimestamp, digestOf, JSON_TYPE } from './metadata-answers.ts'
+import { decodeOnce } from './paths.ts'
 import type { Reader } from './reader.ts'
 
 const VERSIONED = /^([1-9]\d{0,9})\.(.+)\.json$/s
@@ -20,7 +21,7 @@ const PLAIN = /^(.+)\.json$/s
 
 /** @param rest of the path behind `/tuf/`, as it came */
 export async function answerAdopted(env: Env, reader: Reader, request: Request, rest: string): Promise<Response> {
-  const name = rest.includes('/') ? undefined : decoded(rest)
+  const name = rest.includes('/') ? undefined : decodeOnce(rest)
   if (name === undefined) throw new NotFound()
   if (name === 'timestamp.json') return answerTimestamp(env, reader, request)
   const versioned = VERSIONED.exec(name)
@@ -31,14 +32,6 @@ export async function answerAdopted(env: Env, reader: Reader, request: Request, 
   // It changes its content under its name, so everybody asks again.
   const headers = { ...JSON_TYPE, 'Cache-Control': 'no-cache, no-transform' }
   return sendBytes(request, present, await digestOf(present), headers)
-}
-
-function decoded(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return undefined
-  }
 }
 
 async function version(env: Env, reader: Reader, number: number, role: string): Promise<Uint8Array | undefined> {

@@ -1,26 +1,19 @@
-// The face assembled: which path is answered by what. State: one reader and one health check, for as long as the isolate
-// lives. Invariant: no answer leaves without `nosniff`, and none carries a stack or an internal message.
-//
-// Paths are matched as they came, undecoded; whatever is not named here is 404, `/cdn-cgi/*` included.
-import { type Context, Hono, type Next } from 'hono'
 import { createApi } from './api.ts'
-import type { Env } from './env.ts'
-import { answerTo, NotFound, NotInitialised, Problem } from './errors.ts'
+import { NotInitialised, Problem } from './errors.ts'
 import { Feeds } from './feeds.ts'
 import { answerFile } from './files.ts'
 import { HealthCheck } from './health.ts'
 import { answerHome } from './home.ts'
 import { answerProvenance } from './integrity.ts'
 import { oidc } from './oidc.ts'
-import { hasHost, isLoopback, rawPath } from './paths.ts'
+import { isLoopback, rawPath } from './paths.ts'
 import { answerPypiJson } from './pypi-json.ts'
 import { Reader } from './reader.ts'
 import { guardReading } from './reading.ts'
 import { answerSimple } from './simple.ts'
+import { type Face, type FaceContext, newFace } from './surface.ts'
 import { answerTuf } from './tuf.ts'
 import { upload } from './upload.ts'
-
-type Face = { Bindings: Env }
 
 /** To `twine --repository-url` with the index's address, above all. */
 const READ_ONLY = 'This can only be read: files are uploaded to /legacy/.'
@@ -32,29 +25,16 @@ const READ_ONLY = 'This can only be read: files are uploaded to /legacy/.'
 const OWN_RULES = /^\/(?:api|api\/.*|legacy\/?|_\/oidc\/.*|\.well-known\/pytp|metrics|healthz)$/
 
 /** @param repository whose bucket keys are read; the public URL space has one repository */
-export function createFace(repository: string): Hono<Face> {
+export function createFace(repository: string): Face {
   const reader = new Reader(repository)
   const health = new HealthCheck(reader)
   const feeds = new Feeds(reader)
-  const face = new Hono<Face>({ getPath: rawPath })
-  face.onError((error) => answerTo(error))
-  face.notFound(() => answerTo(new NotFound('There is nothing here: the packages are under /simple/.')))
-
-  face.use('*', async (c, next) => {
-    await next()
-    if (!c.res.headers.has('X-Content-Type-Options')) c.header('X-Content-Type-Options', 'nosniff')
-  })
-  face.use('*', async (c: Context<Face>, next: Next) => {
-    if (!hasHost(c.req.raw)) throw new Problem(400, 'The Host of the request is malformed.')
+  const words = { nothing: 'There is nothing here: the packages are under /simple/.', readOnly: READ_ONLY }
+  const { face, reads } = newFace(rawPath, words, async (c, next) => {
     if (c.req.path !== '/healthz') await admit(c, reader)
     await (OWN_RULES.test(c.req.path) ? next() : guardReading(c, reader, next))
   })
-
-  const reads = (path: string, answer: (c: Context<Face>) => Promise<Response>): void => {
-    face.get(path, answer)
-    face.all(path, () => answerTo(new Problem(405, READ_ONLY, { Allow: 'GET, HEAD' })))
-  }
-  const simple = (base: string) => (c: Context<Face>) => answerSimple(c.env, reader, c.req.raw, base, c.req.path)
+  const simple = (base: string) => (c: FaceContext) => answerSimple(c.env, reader, c.req.raw, base, c.req.path)
 
   face.route('/', upload)
   face.route('/', createApi(reader))
@@ -78,7 +58,7 @@ export function createFace(repository: string): Hono<Face> {
  * form. A development repository is shown to this machine alone: its keys were never guarded, so nobody else may come to
  * trust it. (421, Misdirected Request: asking again does not help, another name does.)
  */
-async function admit(c: Context<Face>, reader: Reader): Promise<void> {
+async function admit(c: FaceContext, reader: Reader): Promise<void> {
   try {
     const { development } = await reader.trust.get(c.env)
     if (development && !isLoopback(c.req.raw))

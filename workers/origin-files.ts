@@ -7,7 +7,7 @@
 import { algorithmOf } from '../tuf/digest.ts'
 import { targetUrlName, targetUrlPath } from '../tuf/paths.ts'
 import type { Env } from './env.ts'
-import { log, Missing, Unavailable } from './errors.ts'
+import { bucket, log, Missing, Unavailable } from './errors.ts'
 import type { Expected } from './objects.ts'
 import type { Target } from './publication.ts'
 import type { Trust } from './trust.ts'
@@ -25,7 +25,8 @@ export async function fromOrigin(
   send: () => Promise<Response>,
 ): Promise<Response> {
   // A HEAD reads no object, and would promise what may not be there.
-  if (request.method === 'HEAD' && !(await env.BUCKET.head(object.key))) await fetchMissing(env, trust, target, object)
+  if (request.method === 'HEAD' && !(await bucket(() => env.BUCKET.head(object.key))))
+    await fetchMissing(env, trust, target, object)
   try {
     return await send()
   } catch (error) {

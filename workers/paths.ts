@@ -32,7 +32,8 @@ export function segmentsBehind(prefix: string, path: string): string[] | undefin
   return segments
 }
 
-function decodeOnce(segment: string): string | undefined {
+/** Undefined: broken encoding. */
+export function decodeOnce(segment: string): string | undefined {
   try {
     return decodeURIComponent(segment)
   } catch {

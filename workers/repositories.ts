@@ -4,15 +4,14 @@
 // State: a face each, for as long as the isolate lives; each has its own reader, caches and trust, so that what one
 // knows is no other's. Invariant: a face is made for one repository and never hears of another; where the path ends in
 // none, the publisher's "not initialised" is all there is to learn.
-import { Hono } from 'hono'
 import { createAdoptedApi } from './api.ts'
 import type { Env } from './env.ts'
-import { answerTo, NotFound, Problem } from './errors.ts'
 import { createFace } from './face.ts'
 import { HealthCheck } from './health.ts'
-import { hasHost, rawPath } from './paths.ts'
+import { rawPath } from './paths.ts'
 import { Reader } from './reader.ts'
 import { guardReading } from './reading.ts'
+import { type Face, newFace } from './surface.ts'
 import { answerTuf } from './tuf.ts'
 
 /** Faces kept at once; one is some kilobytes until it has read something. */
@@ -22,7 +21,10 @@ const REPOSITORY_PATH = /^\/r\/([a-z][a-z0-9-]{0,39})(\/.*)$/s
 /** What says for itself who may do what; see the index's face. */
 const OWN_RULES = /^\/(?:api|api\/.*|metrics|healthz)$/
 
-type Face = Hono<{ Bindings: Env }>
+const WORDS = { nothing: 'There is nothing here.', readOnly: 'This can only be read.' }
+
+/** The path below the repository's own address. */
+const pathInside = (request: Request): string => REPOSITORY_PATH.exec(rawPath(request))?.[2] ?? '/'
 
 /** What the deployed script answers with. */
 export interface Repositories {
@@ -50,19 +52,10 @@ export function createRepositories(): Repositories {
 export function createAdoptedFace(repository: string): Face {
   const reader = new Reader(repository)
   const health = new HealthCheck(reader)
-  const face = new Hono<{ Bindings: Env }>({ getPath: (request) => REPOSITORY_PATH.exec(rawPath(request))?.[2] ?? '/' })
-  face.onError((error) => answerTo(error))
-  face.notFound(() => answerTo(new NotFound()))
-  face.use('*', async (c, next) => {
-    if (!hasHost(c.req.raw)) throw new Problem(400, 'The Host of the request is malformed.')
-    await (OWN_RULES.test(c.req.path) ? next() : guardReading(c, reader, next))
-    if (!c.res.headers.has('X-Content-Type-Options')) c.header('X-Content-Type-Options', 'nosniff')
-  })
+  const { face, reads } = newFace(pathInside, WORDS, (c, next) =>
+    OWN_RULES.test(c.req.path) ? next() : guardReading(c, reader, next),
+  )
   face.route('/', createAdoptedApi(reader, `/r/${repository}`))
-  const reads = (path: string, read: (c: { env: Env; req: { raw: Request; path: string } }) => Promise<Response>) => {
-    face.get(path, (c) => read(c))
-    face.all(path, () => answerTo(new Problem(405, 'This can only be read.', { Allow: 'GET, HEAD' })))
-  }
   reads('/healthz', (c) => health.answer(c.env, c.req.raw))
   reads('/metrics', (c) => health.metrics(c.env, c.req.raw))
   reads('/tuf/*', (c) => answerTuf(c.env, reader, c.req.raw, c.req.path))
