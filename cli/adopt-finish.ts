@@ -13,6 +13,7 @@ import { mustPass } from './adopt-check.ts'
 import { type Repository, walkRepository } from './adopt-source.ts'
 import { ApiError, apiUrl, callApi, toBase64 } from './api.ts'
 import { fileStore } from './file-store.ts'
+import { ADMIN_DAYS, mintFirst } from './first-admin.ts'
 import { type Handover, type HandoverFolder, keysOf, type NextRoot } from './handover-folder.ts'
 import { Progress } from './progress.ts'
 import { bold, CommandError, say } from './terminal.ts'
@@ -21,7 +22,6 @@ import { bold, CommandError, say } from './terminal.ts'
 const PUBLISHED_WAIT_MS = 60_000
 const LOOK_MS = 500
 const ORIGIN_WAIT_MS = 10_000
-const ADMIN_DAYS = 365
 const ADMIN_SCOPES = ['read', 'audit', 'admin']
 
 export interface FinishInput {
@@ -87,7 +87,7 @@ export async function finishAdoption(
     })
   await published(service, next[0])
   const client = await follow(service, join(folder.path, 'seen'))
-  const token = await mintFirst(service, bootstrapSecret)
+  const token = await mintFirst(service, bootstrapSecret, ADMIN_SCOPES)
   // The token is shown once, so from here on nothing may take the answer away.
   const targetsSeen =
     targets === undefined
@@ -176,17 +176,6 @@ async function download(client: Client, info: TargetInfo): Promise<void> {
       if (!(error instanceof TufError)) throw error
       if (Date.now() > deadline) throw error
     }
-  }
-}
-
-async function mintFirst(service: string, bootstrapSecret: string): Promise<string | undefined> {
-  const expires = Math.floor(Date.now() / 1000) + ADMIN_DAYS * 86_400
-  const body = { name: 'first admin', scopes: ADMIN_SCOPES, allProjects: true, expires }
-  try {
-    return (await callApi<{ token: string }>(service, 'POST', '/api/tokens', { token: bootstrapSecret, body })).token
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 403) return undefined
-    throw error
   }
 }
 

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { ApiError, callApi, toBase64 } from './api.ts'
 import { holdCeremony, type OnlineKeys } from './ceremony.ts'
 import { isInitialised } from './development.ts'
+import { ADMIN_DAYS, mintFirst } from './first-admin.ts'
 import { KeyFolder } from './offline-keys.ts'
 import { secretFrom, typed } from './secret-input.ts'
 import { bold, CommandError, dim, note, say } from './terminal.ts'
@@ -29,7 +30,6 @@ Examples
 
 /** PEP 458 gives root and targets a year; whoever holds the keys signs them again before that. */
 export const OFFLINE_LIFE_MS = 365 * 86_400_000
-const ADMIN_DAYS = 365
 const ADMIN_SCOPES = ['read', 'upload', 'create', 'yank', 'delete', 'audit', 'admin']
 const PASSPHRASE_MIN = 12
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]'])
@@ -94,7 +94,7 @@ export async function init(options: InitOptions): Promise<InitResult> {
   const online = await onlineKeys(options)
   if (online) await handOver(options, online)
   const sha256 = await published(url, folder)
-  return { rootFile: folder.rootFile, sha256, token: await mintFirst(options) }
+  return { rootFile: folder.rootFile, sha256, token: await mintFirst(url, options.bootstrapSecret, ADMIN_SCOPES) }
 }
 
 /** Undefined: the repository exists, and whether it is ours is seen from its root. */
@@ -152,17 +152,6 @@ async function published(url: string, folder: KeyFolder): Promise<string> {
       `The index serves another root than ${folder.rootFile}: somebody else held its ceremony, or this is another folder (--keys).`,
     )
   return createHash('sha256').update(theirs).digest('hex')
-}
-
-async function mintFirst({ url, bootstrapSecret }: InitOptions): Promise<string | undefined> {
-  const expires = Math.floor(Date.now() / 1000) + ADMIN_DAYS * 86_400
-  const body = { name: 'first admin', scopes: ADMIN_SCOPES, allProjects: true, expires }
-  try {
-    return (await callApi<{ token: string }>(url, 'POST', '/api/tokens', { token: bootstrapSecret, body })).token
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 403) return undefined
-    throw error
-  }
 }
 
 /** Where secrets go: never over plain HTTP, but to this machine. @param who wants it, for the refusal */

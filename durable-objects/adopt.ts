@@ -1,5 +1,6 @@
 // What people sign, for a repository that is signed elsewhere and for the root, targets and bins of an index: what they
-// hand over passes the gate (tuf/gate.ts) as a whole or not at all, is kept byte for byte (handed-over.ts), and goes out in the next publication under a snapshot of ours. State: none.
+// hand over passes the gate (tuf/gate.ts) as a whole or not at all, is kept byte for byte (handed-over.ts), and goes out
+// in the next publication under a snapshot of ours. State: none.
 // To be called where no pass runs: the gate waits for WebCrypto, and what it compared with must not move meanwhile.
 // Cost: one publication a batch, however large.
 import type { Held } from '../tuf/gate.ts'

@@ -5,6 +5,7 @@
 // Invariant: nothing is in `offline` that did not pass, so nothing is served that the owner's keys did not sign.
 // Cost: two rows a file.
 import { formatDate } from '../tuf/dates.ts'
+import { timingSafeEqual } from '../tuf/digest.ts'
 import { type Admitted, admit, GateError, type GateOptions, type Held, type SignedFile } from '../tuf/gate.ts'
 import { isTopLevelRole, parseRoot, type Root } from '../tuf/root.ts'
 import { getFact } from './ledger/facts.ts'
@@ -69,7 +70,7 @@ export function rootsHeldDifferently({ sql, custody }: Context, files: readonly 
       return undefined
     }
     const row = offlineFile(sql, custody.macKey(), 'root', version)
-    if (row && !(row.bytes.length === bytes.length && row.bytes.every((byte, i) => byte === bytes[i])))
+    if (row && !timingSafeEqual(row.bytes, bytes))
       return refused('conflict', 409, `two-contents: root ${version} was published with other bytes.`)
   }
   return undefined

@@ -5,7 +5,7 @@
 // byte as received and each verified before it was put. A root is put as soon as it is verified, even if it has expired,
 // so that a client never falls behind it; every other file only when it is good in every respect. A crash between two
 // puts leaves older files, which the next run replaces.
-import { isHashName } from './digest.ts'
+import { isHashName, timingSafeEqual } from './digest.ts'
 import { DownloadError, FormatError, TufError, UsageError } from './errors.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import { encodeSegment, targetUrlName, targetUrlPath } from './paths.ts'
@@ -153,7 +153,7 @@ export class Client {
     const kept = await this.#offerKept('timestamp', (bytes) => set.updateTimestamp(bytes))
     const bytes = await this.#fetchMetadata(roleFile('timestamp'), this.#limits.timestampBytes)
     // Nothing new, the usual case: the same bytes were verified a moment ago, and a signature costs 2 ms.
-    if (kept && isSame(bytes, set.timestamp!.bytes)) return
+    if (kept && timingSafeEqual(bytes, set.timestamp!.bytes)) return
     if (await set.updateTimestamp(bytes)) await this.#store.put(roleFile('timestamp'), bytes)
   }
 
@@ -216,10 +216,6 @@ export class Client {
     if (!hash) throw new FormatError(`The target "${path}" has no digest that can be verified here.`)
     return targetUrlName(path, hash)
   }
-}
-
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i])
 }
 
 function withSlash(url: string): string {

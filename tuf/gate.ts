@@ -9,7 +9,7 @@
 // Cost: the files of the batch, the held roles that delegate (never the leaves), and the held children of a delegation
 // whose keys changed.
 import { type Delegations, keysOfRole } from './delegations.ts'
-import { sha256Hex } from './digest.ts'
+import { sha256Hex, timingSafeEqual } from './digest.ts'
 import type { Common, Envelope } from './envelope.ts'
 import { SignatureError, TufError } from './errors.ts'
 import { LIMITS } from './limits.ts'
@@ -137,7 +137,7 @@ async function newRoots(
     const { version, expiresMs } = envelope.signed
     if (held && version <= held.signed.version) {
       // Handing over the whole chain is usual; only the newest can be compared here, the older ones are the ledger's.
-      if (version === held.signed.version && !sameBytes(envelope.bytes, held.bytes))
+      if (version === held.signed.version && !timingSafeEqual(envelope.bytes, held.bytes))
         throw new GateError('two-contents', `root ${version} is held already, with other bytes.`)
       continue
     }
@@ -364,6 +364,3 @@ function readable<T>(parse: () => T): T {
     throw error
   }
 }
-
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i])

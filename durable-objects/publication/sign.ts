@@ -69,9 +69,9 @@ export async function signPublication(ctx: Context, plan: Plan): Promise<SignedP
   }
 
   const queue = [...contents]
+  // A repository that is signed elsewhere has no such key, and nothing to sign with it.
+  const binSigner = queue.length > 0 ? await ctx.custody.signer('bin') : undefined
   const lane = async () => {
-    // A repository that is signed elsewhere has no such key, and nothing to sign with it.
-    const binSigner = queue.length > 0 && (await ctx.custody.signer('bin'))
     if (!binSigner) return
     for (let next = queue.pop(); next; next = queue.pop()) {
       const [name, targets] = next
