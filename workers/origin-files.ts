@@ -55,7 +55,9 @@ async function copy(env: Env, origin: string, target: Target, object: Expected):
   if (origin === '') throw new Missing(target.path)
   const names = [target.path, targetUrlName(target.path, target.sha256)]
   if (target.foreign?.sha512) names.push(targetUrlName(target.path, target.foreign.sha512))
-  // Which of them the owner's server has depends on its layout; the digest of what comes decides.
+  // Which of them the owner's server has depends on its layout; the digest of what comes decides. A server may answer for
+  // a name with something else (the newest file under the plain one, a page of its own), so one that is wrong ends nothing.
+  const wrong: string[] = []
   for (const name of names.reverse()) {
     const response = await ask(new URL(targetUrlPath(name), origin))
     if (!response) continue
@@ -66,10 +68,11 @@ async function copy(env: Env, origin: string, target: Target, object: Expected):
       return
     } catch (error) {
       log('origin', error)
-      throw new Unavailable(`The origin's ${target.path} is not the file that was signed.`)
+      wrong.push(name)
     }
   }
-  throw new Unavailable(`The origin does not have ${target.path}.`)
+  if (wrong.length === 0) throw new Unavailable(`The origin does not have ${target.path}.`)
+  throw new Unavailable(`What the origin has under ${wrong.join(', ')} is not the file that was signed.`)
 }
 
 async function ask(url: URL): Promise<Response | undefined> {

@@ -243,6 +243,25 @@ describe('what the bucket lacks comes from the origin', () => {
     expect((await newFace()('/tuf/targets/alpha/none')).status).toBe(404)
     expect(fetched).toEqual([])
   })
+
+  test('a name with other bytes, shorter or longer too, ends nothing: the next is asked for, and each wrong one is told', async () => {
+    await json('PUT', '/api/origin', { url: 'https://origin.example/t/' }, await token('admin'))
+    const good = utf8('a file of alpha')
+    const prefixed = `/t/alpha/${await sha256Hex(good)}.file`
+    for (const other of ['a file of other', 'short', 'longer than what was signed']) {
+      answer = () => new Response(utf8(other))
+      const refused = await newFace()('/tuf/targets/alpha/file')
+      expect([refused.status, await refused.text()]).toEqual([
+        503,
+        expect.stringContaining(`under alpha/${await sha256Hex(good)}.file, alpha/file is not the file`),
+      ])
+    }
+    expect(await bindings.BUCKET.head(blobKey(place(), await sha256Hex(good), 1))).toBeNull()
+    answer = (path) => new Response(path === prefixed ? utf8('a file of other') : good)
+    const taken = await newFace()('/tuf/targets/alpha/file')
+    expect([taken.status, await taken.text()]).toEqual([200, 'a file of alpha'])
+    expect(fetched.slice(-2).map((url) => new URL(url).pathname)).toEqual([prefixed, '/t/alpha/file'])
+  })
 })
 
 test('two repositories know nothing of each other', async () => {
