@@ -3,8 +3,10 @@
 //
 // What the store holds: `root.json`, `timestamp.json`, `snapshot.json`, `targets.json` and `{role}.json`, each byte for
 // byte as received and each verified before it was put. A root is put as soon as it is verified, even if it has expired,
-// so that a client never falls behind it; every other file only when it is good in every respect. A crash between two
-// puts leaves older files, which the next run replaces.
+// so that a client never falls behind it, and is kept before anything is asked of its keys; every other file only when it
+// is good in every respect. Those puts overlap each other and the next request (a disk takes longer than a server nearby),
+// and a run ends when they have. A crash may leave any of them older, which the next run replaces: each is verified again
+// when it is read, and the newest of each kind goes on binding.
 import { isHashName, timingSafeEqual } from './digest.ts'
 import { DownloadError, FormatError, TufError, UsageError } from './errors.ts'
 import { LIMITS, type Limits } from './limits.ts'
@@ -19,7 +21,10 @@ import { TrustedSet } from './trusted.ts'
 export interface Store {
   /** The bytes put last under this file name, or undefined. */
   get(file: string): Promise<Uint8Array | undefined>
-  /** Replaces a file; on return it must survive a crash whole (old or new, never a part). */
+  /**
+   * Replaces a file; on return it must survive a crash whole (old or new, never a part). Puts of several files overlap,
+   * those of one file do not.
+   */
   put(file: string, bytes: Uint8Array): Promise<void>
 }
 
@@ -59,6 +64,8 @@ export class Client {
   readonly #limits: Limits
   #set: TrustedSet | undefined
   #refreshing: Promise<void> | undefined
+  /** File → its put that is under way, or failed and nobody was told. */
+  readonly #puts = new Map<string, Promise<void>>()
 
   constructor(options: ClientOptions) {
     this.#store = options.store
@@ -94,7 +101,9 @@ export class Client {
   async targetInfo(path: string): Promise<TargetInfo | undefined> {
     if (!this.#set) await this.refresh()
     const set = this.#set!
-    return findTarget(path, (role, delegator) => this.#load(set, role, delegator), this.#limits.delegations)
+    return this.#keeping(() =>
+      findTarget(path, (role, delegator) => this.#load(set, role, delegator), this.#limits.delegations),
+    )
   }
 
   /**
@@ -118,9 +127,11 @@ export class Client {
     if (!rootBytes) throw new UsageError('The store holds no root; put the one you trust there first.')
     const set = await TrustedSet.start(rootBytes, this.#now())
     await this.#refreshRoot(set)
-    await this.#refreshTimestamp(set)
-    await this.#refreshSnapshot(set)
-    await this.#load(set, 'targets', 'root')
+    await this.#keeping(async () => {
+      await this.#refreshTimestamp(set)
+      await this.#refreshSnapshot(set)
+      await this.#load(set, 'targets', 'root')
+    })
     this.#set = set
   }
 
@@ -154,7 +165,7 @@ export class Client {
     const bytes = await this.#fetchMetadata(roleFile('timestamp'), this.#limits.timestampBytes)
     // Nothing new, the usual case: the same bytes were verified a moment ago, and a signature costs 2 ms.
     if (kept && timingSafeEqual(bytes, set.timestamp!.bytes)) return
-    if (await set.updateTimestamp(bytes)) await this.#store.put(roleFile('timestamp'), bytes)
+    if (await set.updateTimestamp(bytes)) this.#put(roleFile('timestamp'), bytes)
   }
 
   /** 5.5 */
@@ -164,7 +175,7 @@ export class Client {
     const name = this.#versioned(set, 'snapshot', version)
     const bytes = await this.#fetchMetadata(name, length ?? this.#limits.snapshotBytes)
     await set.updateSnapshot(bytes)
-    await this.#store.put(roleFile('snapshot'), bytes)
+    this.#put(roleFile('snapshot'), bytes)
   }
 
   /** 5.6, for `targets` and for every delegated role. */
@@ -176,9 +187,32 @@ export class Client {
       const name = this.#versioned(set, role, version)
       const bytes = await this.#fetchMetadata(name, length ?? this.#limits.targetsBytes)
       await set.updateDelegated(bytes, role, delegator)
-      await this.#store.put(roleFile(role), bytes)
+      this.#put(roleFile(role), bytes)
     }
     return set.targets(role)!.signed
+  }
+
+  /** Begins to keep a file that was verified. */
+  #put(file: string, bytes: Uint8Array): void {
+    const before = this.#puts.get(file)?.catch(() => undefined)
+    const put = Promise.resolve(before).then(() => this.#store.put(file, bytes))
+    this.#puts.set(file, put)
+    // A failure stays until a run ends with it.
+    put.then(
+      () => this.#puts.get(file) === put && this.#puts.delete(file),
+      () => undefined,
+    )
+  }
+
+  /** Runs `work`; what it verified is kept when this ends, well or with the error of `work`. */
+  async #keeping<T>(work: () => Promise<T>): Promise<T> {
+    const [worked] = await Promise.allSettled([work()])
+    const puts = [...this.#puts]
+    const kept = await Promise.allSettled(puts.map(([, put]) => put))
+    for (const [file, put] of puts) if (this.#puts.get(file) === put) this.#puts.delete(file)
+    if (worked.status === 'rejected') throw worked.reason
+    for (const put of kept) if (put.status === 'rejected') throw put.reason
+    return worked.value
   }
 
   /** Offers the kept file of a role to `take`; true if it was taken. A refusal only means that it must be fetched. */

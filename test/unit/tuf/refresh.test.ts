@@ -43,6 +43,57 @@ describe('a refresh', () => {
     expect(repository.asked()).toEqual([])
   })
 
+  test('does not wait for one file to be kept before it asks for the next, and ends when all of them are', async () => {
+    const { repository, store } = await setUp()
+    let release = () => {}
+    const disk = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const slow = {
+      get: (file: string) => store.get(file),
+      put: (file: string, bytes: Uint8Array) => disk.then(() => store.put(file, bytes)),
+    }
+    const client = clientOf(repository, slow)
+    let ended = false
+    const run = client.refresh().then(() => {
+      ended = true
+    })
+    const everything = ['2.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json']
+    await expect.poll(() => repository.requests).toEqual(everything)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect([ended, client.trusted, store.puts]).toEqual([false, undefined, []])
+    release()
+    await run
+    expect(store.puts).toEqual(['timestamp.json', 'snapshot.json', 'targets.json'])
+  })
+
+  test('a new root is kept before anything is asked that its keys sign', async () => {
+    const { repository, store } = await setUp()
+    await repository.publishRoot()
+    const full = {
+      get: (file: string) => store.get(file),
+      put: () => Promise.reject(new Error('the disk is full')),
+    }
+    await expect(clientOf(repository, full).refresh()).rejects.toThrow('the disk is full')
+    expect(repository.asked()).toEqual(['2.root.json'])
+  })
+
+  test('fails with what could not be kept, and succeeds when there is room again', async () => {
+    const { repository, store } = await setUp()
+    let isFull = true
+    const disk = {
+      get: (file: string) => store.get(file),
+      put: (file: string, bytes: Uint8Array) =>
+        isFull && file === 'snapshot.json' ? Promise.reject(new Error('the disk is full')) : store.put(file, bytes),
+    }
+    const client = clientOf(repository, disk)
+    await expect(client.refresh()).rejects.toThrow('the disk is full')
+    expect(client.trusted).toBeUndefined()
+    isFull = false
+    await client.refresh()
+    expect(store.puts).toContain('snapshot.json')
+  })
+
   test('replaces kept files that are damaged', async () => {
     const { repository, store } = await setUp()
     await clientOf(repository, store).refresh()

@@ -1,6 +1,6 @@
 // What the client's tests share: a client over a repository in memory, and ways to damage what is published.
 import { expect } from 'vitest'
-import { Client } from '../../../tuf/client.ts'
+import { Client, type Store } from '../../../tuf/client.ts'
 import type { Limits } from '../../../tuf/limits.ts'
 import type { Signer } from '../../../tuf/sign.ts'
 import type { Transport } from '../../../tuf/transport.ts'
@@ -15,7 +15,7 @@ export interface Setup {
 /** A client as a new process would start it over this store. */
 export function clientOf(
   repository: Repository,
-  store: MemoryStore,
+  store: Store,
   { now = NOW, limits = {}, transport }: Setup = {},
 ): Client {
   return new Client({
