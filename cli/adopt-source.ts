@@ -19,6 +19,9 @@ import type { Progress } from './progress.ts'
 import { CommandError } from './terminal.ts'
 import { fetchWhole } from './whole-index.ts'
 
+/** A client takes 256 in a refresh, and a longer chain in several; a repository is read at once. As many as tough takes. */
+const ROOTS_MAX = 1_024
+
 export interface Repository {
   /** Without a gap, from the oldest that still leads to the newest. */
   readonly roots: ReadonlyMap<number, Uint8Array>
@@ -89,6 +92,7 @@ class Walk {
       transport: this.#transport,
       metadataUrl: this.#source,
       targetsUrl: this.#source,
+      limits: { rootRotations: ROOTS_MAX },
       // Dates are judged by the gate then: those of root and roles, which no one here can sign anew.
       ...(stale && { now: () => 0 }),
     })

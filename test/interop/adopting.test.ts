@@ -61,7 +61,7 @@ test('A bucket with a cron job', async (context) => {
   expect(more).toEqual([])
   const fixture = (await need(context, 'gotuf')).command('fixture')
   const { type, own, downloads } = await owner(context, 'tools', [fixture])
-  expect(await type(begin!)).toContain('Verified   root 3, timestamp 1, snapshot 1, 2 signed roles\n')
+  expect(await type(begin!)).toContain('Verified   root 3, timestamp 1, snapshot 1, 10 signed roles\n')
   const token = /tue_[\w-]{49}/.exec(await type(finish!))![0]
   await own('add', 'targets', 'new.sh', 'echo new')
   expect(await type(push!, { TUF_EDGE_TOKEN: token })).toContain('2.targets: published\n')
