@@ -35,6 +35,7 @@ export const PYTHON_TOOLS = [
   'pip-23.0',
   'pip-23.2',
   'pip',
+  'keyring',
   'tuf',
 ] as const
 export type PythonTool = (typeof PYTHON_TOOLS)[number]

@@ -15,7 +15,7 @@ const HELLO = 'Hello from an index'
 
 let service: Service
 beforeAll(async () => {
-  await prepare(['pip', 'uv', 'poetry', 'pdm', 'tuf', 'gotuf'])
+  await prepare(['pip', 'keyring', 'uv', 'poetry', 'pdm', 'tuf', 'gotuf'])
   service = await Service.start({ isPrivate: true })
   for (const [file, token] of [
     ['admin-token', service.tokens.admin],
@@ -54,10 +54,16 @@ async function type(context: TestContext, code: string, tools: PythonTool[], mor
   return { ...outcome, folder, python: interpreter(target) }
 }
 
-async function expectInstalled(context: TestContext, code: string, tool: PythonTool) {
-  const { status, output, python } = await type(context, code, [tool])
+async function expectInstalled(
+  context: TestContext,
+  code: string,
+  tools: PythonTool | PythonTool[],
+  more: NodeJS.ProcessEnv = {},
+) {
+  const { status, output, folder, python } = await type(context, code, [tools].flat(), more)
   expect(status, output).toBe(0)
-  const said = await run(python, ['-c', 'import hello_tuf_edge; hello_tuf_edge.main()'])
+  const env = more.PIP_TARGET === undefined ? {} : { PYTHONPATH: join(folder, more.PIP_TARGET) }
+  const said = await run(python, ['-c', 'import hello_tuf_edge; hello_tuf_edge.main()'], { env })
   expect(said.output).toContain(HELLO)
   expect(output).not.toContain(service.tokens.read)
 }
@@ -106,7 +112,25 @@ describe('typed as the guide has it', () => {
   })
 
   test('pip, with .netrc', (context) => expectInstalled(context, blocks('pip')[0]!, 'pip'))
-  test('pip, with the URL in its environment', (context) => expectInstalled(context, blocks('pip')[1]!, 'pip'))
+  // A keyring of the test's own: a file in the empty home. pip runs it, or imports it from the environment both are in.
+  const keyring = { PYTHON_KEYRING_BACKEND: 'keyrings.alt.file.PlaintextKeyring' }
+  test('pip, with the command of a keyring', (context) =>
+    expectInstalled(context, blocks('pip')[1]!, ['pip', 'keyring'], keyring))
+  test('pip, with a keyring that it imports', (context) => {
+    const [set] = blocks('pip')[1]!.split('\n')
+    const more = { ...keyring, PIP_PYTHON: undefined, PIP_TARGET: 'installed' }
+    return expectInstalled(context, `${set}\n${blocks('pip')[2]}`, 'keyring', more)
+  })
+  test.for([1, 2] as const)('a keyring that knows nothing gives nothing away: line %i', async (line, context) => {
+    const install = blocks('pip')[line]!.trim().split('\n').at(-1)!
+    const { status, output } = await type(context, install, line === 1 ? ['pip', 'keyring'] : ['keyring'], {
+      ...keyring,
+      ...(line === 1 ? {} : { PIP_PYTHON: undefined, PIP_TARGET: 'installed' }),
+    })
+    expect(status, output).not.toBe(0)
+    expect(output).toContain('401')
+  })
+  test('pip, with the URL in its environment', (context) => expectInstalled(context, blocks('pip')[3]!, 'pip'))
   test('uv, by the name of the index', (context) => expectInstalled(context, blocks('uv')[0]!, 'uv'))
   test('uv auth', (context) => expectInstalled(context, blocks('uv')[1]!, 'uv'))
   test('uv, with .netrc', (context) => {
