@@ -1,4 +1,4 @@
-// `npm run test:tough`: the Rust client, apart from the others because its first build takes minutes.
+// `npm run test:tough`: the Rust client and tuftool, apart from the others because its first build takes minutes.
 import { defineConfig } from 'vitest/config'
 import { SkippedByName } from './interop/skipped.ts'
 
