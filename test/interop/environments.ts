@@ -42,6 +42,8 @@ export const PYTHON_TOOLS = [
   'pip',
   'keyring',
   'tuf',
+  'devpi',
+  'pypiserver',
 ] as const
 export type PythonTool = (typeof PYTHON_TOOLS)[number]
 export type ClientName = PythonTool | 'gotuf' | 'tough' | 'tuftool'
