@@ -82,6 +82,7 @@ export async function finishAdoption(
       body: {
         files: files.map(({ role, bytes }) => ({ role, bytes: toBase64(bytes) })),
         served: repository.served,
+        last: { snapshot: toBase64(repository.last.snapshot), timestamp: toBase64(repository.last.timestamp) },
         freshness,
       },
     })

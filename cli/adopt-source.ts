@@ -30,6 +30,8 @@ export interface Repository {
   readonly roles: ReadonlyMap<string, Envelope<Targets>>
   /** Versions that the former signer served last. */
   readonly served: { readonly snapshot: number; readonly timestamp: number }
+  /** The files of these versions: what its clients hold. */
+  readonly last: { readonly snapshot: Uint8Array; readonly timestamp: Uint8Array }
 }
 
 export interface WalkOptions {
@@ -103,6 +105,7 @@ class Walk {
       root: set.root,
       roles: await this.#roles(set),
       served: { snapshot: set.snapshot!.signed.version, timestamp: set.timestamp!.signed.version },
+      last: { snapshot: set.snapshot!.bytes, timestamp: set.timestamp!.bytes },
     }
   }
 

@@ -5,6 +5,8 @@
 // Cost: one publication a batch, however large.
 import type { Held } from '../tuf/gate.ts'
 import { metadataKey, timestampKey } from '../tuf/layout.ts'
+import { refusedByClients } from './client-walk.ts'
+import { beginningOf, VERSIONS_APART } from './former-signer.ts'
 import { gateKeys, heldNow, passGate, record, rootsHeldDifferently, type Taken } from './handed-over.ts'
 import { complaintOfIndex } from './index-roles.ts'
 import { getFact, setFact } from './ledger/facts.ts'
@@ -19,9 +21,6 @@ import { handedBack } from './release.ts'
 import { type Refused, refused, type Scope } from './rpc.ts'
 import type { AdoptRequest, HandedOver, OriginRequest, PushRequest } from './rpc-adopt.ts'
 import { lookForFiles } from './target-files.ts'
-
-/** Above everything the former signer served, and room for what it signs until it is switched off: 1,000 versions. */
-const VERSIONS_APART = 1_000
 
 const NOTHING_HELD: Held = {
   root: undefined,
@@ -45,11 +44,16 @@ export async function adopt(ctx: Context, request: AdoptRequest, arm: () => void
   for (const { version } of admitted.roots)
     if (await retrying(ctx, () => ctx.bucket.head(metadataKey(place, version, 'root'))))
       return refused('conflict', 409, `The bucket holds a ${version}.root.json already: use another repository name.`)
+  const begun = await beginningOf(ctx, request, freshness, admitted)
+  if ('ok' in begun) return begun
+  const refusal = await refusedByClients(ctx, admitted, NOTHING_HELD, { beginning: begun })
+  if (refusal) return refusal
   return ctx.storage.transactionSync(() => {
     setFact(sql, 'freshness', JSON.stringify(freshness))
+    setFact(sql, 'formerRoles', JSON.stringify(begun.former))
     setFact(sql, 'development', 0)
-    burnVersion(sql, 'snapshot', snapshot + VERSIONS_APART)
-    burnVersion(sql, 'timestamp', timestamp + VERSIONS_APART)
+    burnVersion(sql, 'snapshot', begun.served.snapshot)
+    burnVersion(sql, 'timestamp', begun.served.timestamp)
     const taken = record(ctx, admitted, undefined)
     setFact(sql, 'state', 'live')
     appendJournal(sql, ctx.now(), { event: 'adopted', served: { snapshot, timestamp }, files: taken.accepted.length })
@@ -84,6 +88,8 @@ export async function takeBatch(
   if ('ok' in admitted) return admitted
   const wrong = getFact(sql, 'kind') === 'adopted' ? undefined : await complaintOfIndex(ctx, admitted, held)
   if (wrong !== undefined) return refused('invalid', 400, `index: ${wrong}`)
+  const refusal = await refusedByClients(ctx, admitted, held)
+  if (refusal) return refusal
   const seen = await lookForFiles(ctx, admitted, held)
   if ('ok' in seen) return seen
   return ctx.storage.transactionSync(() => {

@@ -6,7 +6,15 @@
 // Cost: two rows a file.
 import { formatDate } from '../tuf/dates.ts'
 import { timingSafeEqual } from '../tuf/digest.ts'
-import { type Admitted, admit, GateError, type GateOptions, type Held, type SignedFile } from '../tuf/gate.ts'
+import {
+  type Admitted,
+  type AdmittedRoot,
+  admit,
+  GateError,
+  type GateOptions,
+  type Held,
+  type SignedFile,
+} from '../tuf/gate.ts'
 import { isTopLevelRole, parseRoot, type Root } from '../tuf/root.ts'
 import { getFact } from './ledger/facts.ts'
 import {
@@ -128,28 +136,36 @@ export function gateAnswer(error: unknown): Refused {
   return conflict ? refused('conflict', 409, message) : refused('invalid', 400, message)
 }
 
+/** When each new root goes out, Unix milliseconds, and whether it waits longer than the one before it. */
+export function rootsGoOut(ctx: Context, roots: readonly AdmittedRoot[], before: Root | undefined, now: number) {
+  const ours = gateKeys(ctx)
+  let former = before
+  // A root that waits already goes first.
+  let notBefore = Math.max(now, lastUnpublished(ctx.sql, 'root') ?? 0)
+  return roots.map((root) => {
+    const { signed } = root.envelope
+    // N+1 names the former keys beside ours, N+2 ours alone: no client may meet both changes in one run. What was rotated
+    // before ours were named is history: it is public elsewhere, and nothing of ours holds under those roots.
+    const waits = former !== undefined && namesKeys(former, ours) && dropsKeys(former, signed)
+    if (waits) notBefore += RUN_MS
+    former = signed
+    return { root, notBefore, waits }
+  })
+}
+
 /** Keeps what passed. To be called inside a transaction. */
 export function record(ctx: Context, { roots, roles }: Admitted, before: Root | undefined): Taken {
   const { sql, custody } = ctx
   const now = ctx.now()
   const macKey = custody.macKey()
   const held: Taken['held'] = []
-  const ours = gateKeys(ctx)
-  let former = before
-  // A root that waits already goes first.
-  let notBefore = Math.max(now, lastUnpublished(sql, 'root') ?? 0)
-  for (const { version, sha256, expiresMs, envelope } of roots) {
-    const { bytes, signed } = envelope
-    // N+1 names the former keys beside ours, N+2 ours alone: no client may meet both changes in one run. What was rotated
-    // before ours were named is history: it is public elsewhere, and nothing of ours holds under those roots.
-    if (former && namesKeys(former, ours) && dropsKeys(former, signed)) {
-      notBefore += RUN_MS
-      held.push({ root: version, notBefore })
-    }
+  for (const { root, notBefore, waits } of rootsGoOut(ctx, roots, before, now)) {
+    const { version, sha256, expiresMs, envelope } = root
+    const { bytes } = envelope
+    if (waits) held.push({ root: version, notBefore })
     insertOffline(sql, macKey, 'root', { version, sha256, bytes })
     addUnpublished(sql, 'root', version, notBefore)
     setLiveRole(sql, { name: 'root', version, sha256, length: bytes.length, expires: expiresMs, publication: null })
-    former = signed
   }
   for (const { role: name, version, sha256, expiresMs, delegates, bytes } of roles) {
     insertOffline(sql, macKey, name, { version, sha256, bytes }, delegates)
@@ -167,7 +183,7 @@ export function record(ctx: Context, { roots, roles }: Admitted, before: Root | 
   return { ok: true, accepted, held, warnings }
 }
 
-const namesKeys = (root: Root, ours: ReturnType<typeof gateKeys>): boolean =>
+export const namesKeys = (root: Root, ours: ReturnType<typeof gateKeys>): boolean =>
   root.roles.timestamp.keyids.includes(ours.timestamp) && root.roles.snapshot.keyids.includes(ours.snapshot)
 
 /** Whether `next` no longer names a key that signs timestamp or snapshot under `root`. */

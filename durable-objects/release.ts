@@ -7,6 +7,7 @@
 import { GateError, type Held } from '../tuf/gate.ts'
 import { mustHandBack } from '../tuf/hand-back.ts'
 import { parseRoot } from '../tuf/root.ts'
+import { refusedByClients } from './client-walk.ts'
 import { gateAnswer, gateKeys, heldNow, passGate, record, type Taken } from './handed-over.ts'
 import { getFact, setFact } from './ledger/facts.ts'
 import { appendJournal } from './ledger/journal.ts'
@@ -44,6 +45,8 @@ export async function release(ctx: Context, { token, files }: PushRequest, arm: 
   } catch (error) {
     return gateAnswer(error)
   }
+  const refusal = await refusedByClients(ctx, { roots, roles: [] }, held, { handsBack: true })
+  if (refusal) return refusal
   return ctx.storage.transactionSync(() => {
     const bearer = mayRelease(ctx, token)
     if ('ok' in bearer) return bearer

@@ -16,6 +16,8 @@ export interface AdoptRequest {
   files: HandedOver[]
   /** Highest versions ever served; ours start 1,000 above. */
   served: { snapshot: number; timestamp: number }
+  /** The files that the former signer served last: what its clients hold. Left out: nobody is warm under its keys. */
+  last?: { snapshot: Uint8Array; timestamp: Uint8Array }
   freshness: FreshnessProfile | Freshness
 }
 

@@ -34,6 +34,7 @@ export type GateRule =
   | 'incomplete'
   | 'cycle'
   | 'unreachable'
+  | 'client'
 
 /** A batch was refused; nothing of it was taken. The message says what is wrong with which role. */
 export class GateError extends Error {
@@ -235,6 +236,13 @@ class Tree {
 
   async check(newRoot: boolean): Promise<void> {
     this.#mustExist('targets', 'root')
+    if (!this.#root.signed.consistentSnapshot)
+      for (const role of this.#batch.keys())
+        if (/^\d+\.root$/.test(role))
+          throw new GateError(
+            'name',
+            `"${role}" would be taken for a root: without consistent snapshots both are ${role}.json.`,
+          )
     if (newRoot || this.#batch.has('targets')) {
       const { roles, keys, version } = this.#root.signed
       await mustBeSigned(await this.#file('targets'), roles.targets, keys, `"targets", as root ${version} asks,`)
@@ -306,7 +314,7 @@ export function* childrenOf({ roles, succinct }: Delegations): Iterable<string> 
 const SUCCINCT_BITS_MAX = 14
 
 /** Whether what was checked under the old keys holds under the new ones without being looked at. */
-function sameKeys(
+export function sameKeys(
   keys: RoleKeys,
   now: Delegations,
   then: RoleKeys | undefined,

@@ -171,6 +171,12 @@ export class TrustedSet {
     return held
   }
 
+  /** Lets go of a role's file, for who looks at many of them once; nothing may be asked below it afterwards. */
+  forget(role: string): void {
+    this.#targets.delete(role)
+    this.#verified.delete(role)
+  }
+
   /**
    * How the current snapshot names the file of `role`.
    *

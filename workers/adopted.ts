@@ -25,9 +25,11 @@ export async function answerAdopted(env: Env, reader: Reader, request: Request, 
   if (name === undefined) throw new NotFound()
   if (name === 'timestamp.json') return answerTimestamp(env, reader, request)
   const versioned = VERSIONED.exec(name)
-  const found = versioned && (await version(env, reader, Number(versioned[1]), versioned[2]!))
+  const plain = () => unversioned(env, reader, PLAIN.exec(name)?.[1])
+  // A role may be called `5.targets`; who asks without numbers means that one. Roots have numbers everywhere (tuf/gate.ts).
+  const present = versioned?.[2] === 'root' ? undefined : await plain()
+  const found = !present && versioned && (await version(env, reader, Number(versioned[1]), versioned[2]!))
   if (found) return sendBytes(request, found, await digestOf(found), { ...JSON_TYPE, 'Cache-Control': IMMUTABLE })
-  const present = await unversioned(env, reader, PLAIN.exec(name)?.[1])
   if (!present) throw new NotFound(`There is no ${name}.`)
   // It changes its content under its name, so everybody asks again.
   const headers = { ...JSON_TYPE, 'Cache-Control': 'no-cache, no-transform' }

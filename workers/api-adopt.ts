@@ -75,12 +75,18 @@ export function adoptionOperations(repository: string): AnyOperation[] {
       secret: true,
       params: {},
       query: {},
-      body: { files: FILES, served: record({ snapshot: integer(0), timestamp: integer(0) }), freshness },
+      body: {
+        files: FILES,
+        served: record({ snapshot: integer(0), timestamp: integer(0) }),
+        last: maybe(record({ snapshot: base64, timestamp: base64 })),
+        freshness,
+      },
       bodyMax: BATCH_BYTES_MAX,
       answers: PUSH_ANSWERS,
       refusals: [409],
-      run: async ({ env, token, body: { files, served, freshness: times } }) => {
-        const request = { repository, files: some(files), served, freshness: times as FreshnessRequest['freshness'] }
+      run: async ({ env, token, body: { files, served, last, freshness: times } }) => {
+        const from = { served, ...(last ? { last } : {}) }
+        const request = { repository, files: some(files), ...from, freshness: times as FreshnessRequest['freshness'] }
         return changed<Given<PushAnswer>>(await env.MEMBER.adopt(request, token))
       },
     }),

@@ -22,6 +22,8 @@ interface FactTypes {
   pullAt: number
   /** JSON: how the last pull ended. */
   pulled: string
+  /** JSON: version of each role that the former signer's snapshot listed and nobody delegates to. */
+  formerRoles: string
   /** Version of the root that hands an adopted repository back; with it the state becomes `released`. */
   releasing: number
   /** One sentence; its presence stops all signing. */

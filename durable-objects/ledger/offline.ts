@@ -123,3 +123,7 @@ export const lastUnpublished = (sql: Sql, role: string): number | undefined =>
 
 export const isUnpublished = (sql: Sql, role: string, version: number): boolean =>
   one(sql, 'SELECT 1 AS x FROM unpublished WHERE role = ? AND version = ?', role, version) !== undefined
+
+/** Roots that are not public yet, in the order of their versions. */
+export const unpublishedRoots = (sql: Sql): { version: number; notBefore: number }[] =>
+  all(sql, "SELECT version, not_before AS notBefore FROM unpublished WHERE role = 'root' ORDER BY version")

@@ -1,4 +1,5 @@
 // Every role's numbers. `highest` counts all numbers ever signed and only rises; the rest describes the live file.
+import { getFact } from './facts.ts'
 import { all, one, run, type Sql } from './sql.ts'
 
 export interface LiveRole extends Record<string, string | number | null> {
@@ -49,3 +50,10 @@ export const liveRole = (sql: Sql, name: string): LiveRole | undefined =>
 
 export const liveRoles = (sql: Sql): LiveRole[] =>
   all<LiveRole>(sql, 'SELECT name, version, sha256, length, expires, publication FROM roles WHERE version IS NOT NULL')
+
+/** Roles that the former signer's snapshot listed and nobody delegates to: clients that saw them ask to see them again. */
+export const formerRoles = (sql: Sql): [string, { version: number }][] =>
+  Object.entries(JSON.parse(getFact(sql, 'formerRoles') ?? '{}') as Record<string, number>).map(([name, version]) => [
+    name,
+    { version },
+  ])

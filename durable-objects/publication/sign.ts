@@ -3,14 +3,15 @@
 // Signatures: one a planned bin, one for `index` if planned, one for the snapshot. The new snapshot is compared with the
 // live one before it is signed: no version may be lower and no role may be gone (TUF 1.0.34, 5.5.5), so that every client
 // that followed the live view can follow this one.
-import { snapshotSigned, targetsSigned } from '../../tuf/build.ts'
+import { type MetaInput, snapshotSigned, targetsSigned } from '../../tuf/build.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
 import { metadataKey, pageKey } from '../../tuf/layout.ts'
 import { type Signer, signRole } from '../../tuf/sign.ts'
 import { freshnessOf, lifeOf } from '../freshness.ts'
 import { journalHead } from '../ledger/journal.ts'
 import type { StoredObject } from '../ledger/publications.ts'
-import { liveRoles } from '../ledger/roles.ts'
+import { formerRoles, liveRoles } from '../ledger/roles.ts'
+import type { Sql } from '../ledger/sql.ts'
 import type { Context } from './context.ts'
 import { nextVersion, type Plan, type Target } from './plan.ts'
 
@@ -88,22 +89,14 @@ export async function signPublication(ctx: Context, plan: Plan): Promise<SignedP
   }
   await Promise.all(Array.from({ length: PARALLEL }, lane))
 
-  const meta = new Map(liveRoles(sql).map((role) => [role.name, role]))
-  for (const role of ['root', 'timestamp', 'snapshot']) meta.delete(role)
+  const meta = rolesToList(sql)
   for (const object of objects) {
     if (object.kind !== 'metadata') continue
-    const { name, version, sha256, expires } = object
+    const { name, version, sha256 } = object
     const live = meta.get(name)
     if (live && live.version >= version!)
       throw new Error(`The plan would lower ${name} from ${live.version} to ${version}.`)
-    meta.set(name, {
-      name,
-      version: version!,
-      sha256,
-      length: object.bytes.length,
-      expires: expires!,
-      publication: null,
-    })
+    meta.set(name, { version: version!, sha256, length: object.bytes.length })
   }
   const version = plan.snapshot
   const expires = now + lifeOf(freshness, 'snapshot')
@@ -111,12 +104,24 @@ export async function signPublication(ctx: Context, plan: Plan): Promise<SignedP
   const signed = snapshotSigned({
     version,
     expiresMs: expires,
-    meta: [...meta.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((role) => [role.name, role] as const),
+    meta: byName(meta),
     extra: { 'x-tuf-edge-journal': { seq: journal.seq, sha256: journal.hash } },
   })
   await add('snapshot', await ctx.custody.signer('snapshot'), version, expires, signed)
   return { snapshot: version, objects, halfLife }
 }
+
+/** What a snapshot says of every role, before anything of a publication. */
+export function rolesToList(sql: Sql): Map<string, MetaInput> {
+  const meta = new Map<string, MetaInput>(formerRoles(sql))
+  for (const { name, version, sha256, length } of liveRoles(sql)) meta.set(name, { version, sha256, length })
+  for (const role of ['root', 'timestamp', 'snapshot']) meta.delete(role)
+  return meta
+}
+
+/** Equal content gives equal bytes. */
+export const byName = (meta: ReadonlyMap<string, MetaInput>): [string, MetaInput][] =>
+  [...meta].sort(([a], [b]) => (a < b ? -1 : 1))
 
 /** Bin entries in the order of their paths, so that equal content gives equal bytes. */
 function* entries(targets: Target[]) {

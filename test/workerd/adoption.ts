@@ -47,8 +47,8 @@ export class Adoption {
   }
 
   /** @param delegated roles that alice signs, each with the file `NAME/file`, the name percent-encoded */
-  static async make(delegated: string[]): Promise<Adoption> {
-    const theirs = await Repository.make()
+  static async make(delegated: string[], options: { consistent?: boolean } = {}): Promise<Adoption> {
+    const theirs = await Repository.make(undefined, options)
     const alice = await newSigner()
     theirs.role('targets').delegations = {
       keys: { [alice.keyid]: { keytype: 'ed25519', scheme: 'ed25519', keyval: { public: alice.key.public } } },

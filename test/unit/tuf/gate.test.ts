@@ -211,6 +211,14 @@ describe('what is refused, by rule', () => {
     await kept.take([rootFile(2), rootFile(3)])
   })
 
+  test('name: a role that would be taken for a root, where files have no number in front', async () => {
+    repository = await Repository.make(NOW, { consistent: false })
+    const two = delegating({ '2.root': { signers: [alice!] }, '2.targets': { signers: [alice!] } })
+    const batch = [rootFile(1), await targets(1, two), await signed('2.root', 1, [alice!])]
+    kept = new Kept()
+    await kept.refuses([...batch, await signed('2.targets', 1, [alice!])], 'name', /"2.root" would be taken for a root/)
+  })
+
   test('name, size, format', async () => {
     const bytes = (await signed('alpha', 2, [alice!])).bytes
     await kept.refuses([{ role: 'snapshot', bytes }], 'name', /signed here/)

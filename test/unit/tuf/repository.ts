@@ -65,13 +65,16 @@ export class Repository {
   expires: Record<TopLevelRole, number>
   /** Whether snapshot lists digests and lengths. */
   hashes = true
+  /** Without, everything but a root lies under its plain name too. */
+  consistent = true
 
   private constructor(now: number) {
     this.expires = { root: now + 365 * DAY, timestamp: now + DAY, snapshot: now + DAY, targets: now + 90 * DAY }
   }
 
-  static async make(now = NOW): Promise<Repository> {
+  static async make(now = NOW, { consistent = true } = {}): Promise<Repository> {
     const repository = new Repository(now)
+    repository.consistent = consistent
     const one = async () => [await newSigner()]
     repository.signers = { root: await one(), timestamp: await one(), snapshot: await one(), targets: await one() }
     repository.role('targets')
@@ -129,7 +132,7 @@ export class Repository {
       ),
       roles: { root: role('root'), timestamp: role('timestamp'), snapshot: role('snapshot'), targets: role('targets') },
     })
-    const bytes = await signRole(signed, unique(by))
+    const bytes = await signRole(new Map([...signed, ['consistent_snapshot', this.consistent]]), unique(by))
     this.files.set(`${version}.root.json`, bytes)
     return bytes
   }
@@ -157,7 +160,7 @@ export class Repository {
       ...(role.delegations !== undefined && { delegations: role.delegations }),
     })
     role.bytes = await signRole(signed, name === 'targets' ? this.signers.targets : role.signers)
-    this.files.set(`${role.version}.${roleFile(name)}`, role.bytes)
+    this.#lay(role.version, roleFile(name), role.bytes)
   }
 
   async publishSnapshot(): Promise<void> {
@@ -169,7 +172,12 @@ export class Repository {
       snapshotSigned({ version, expiresMs: this.expires.snapshot, meta }),
       this.signers.snapshot,
     )
-    this.files.set(`${version}.snapshot.json`, bytes)
+    this.#lay(version, 'snapshot.json', bytes)
+  }
+
+  #lay(version: number, name: string, bytes: Uint8Array): void {
+    this.files.set(`${version}.${name}`, bytes)
+    if (!this.consistent) this.files.set(name, bytes)
   }
 
   async publishTimestamp(): Promise<void> {
