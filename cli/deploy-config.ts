@@ -22,7 +22,13 @@ export interface Placement {
   jurisdiction?: string
   /** Where bucket and ledger are made if nothing forces them elsewhere, such as `weur`. */
   location?: string
+  /** The bucket's own address, where direct uploads may be put; its credentials are secrets of the publisher. */
+  s3Endpoint?: string
 }
+
+/** What an S3 client calls the account. */
+export const s3EndpointOf = (account: string, jurisdiction: string | undefined): string =>
+  `https://${account}${jurisdiction ? `.${jurisdiction}` : ''}.r2.cloudflarestorage.com`
 
 export const scriptName = ({ name }: Placement, script: Script): string =>
   script === 'face' ? name : `${name}-publisher`
@@ -37,7 +43,7 @@ interface RawConfig {
 
 /** The configuration of one script, as an object. Its `main` is absolute. */
 export function configOf(script: Script, placement: Placement): Record<string, unknown> {
-  const { name, domain, jurisdiction, location } = placement
+  const { name, domain, jurisdiction, location, s3Endpoint } = placement
   const raw = experimental_readRawConfig({ config: SOURCES[script] }).rawConfig as unknown as RawConfig
   return {
     ...raw,
@@ -57,6 +63,7 @@ export function configOf(script: Script, placement: Placement): Record<string, u
         ...raw.vars,
         ...(jurisdiction && { JURISDICTION: jurisdiction }),
         ...(location && { LOCATION_HINT: location }),
+        ...(s3Endpoint && { R2_S3_ENDPOINT: s3Endpoint, R2_BUCKET_NAME: name }),
       },
     }),
   }

@@ -5,13 +5,13 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { metadataKey } from '../tuf/layout.ts'
 import { confirmed } from './caller.ts'
-import { type Placement, scriptName, writeConfig } from './deploy-config.ts'
+import { type Placement, s3EndpointOf, scriptName, writeConfig } from './deploy-config.ts'
 import { fingerprintOf, type MadeSecret, SECRETS, type SecretName, secretsFor, variableOf } from './deploy-secrets.ts'
 import { bold, CommandError, dim, note, red, say } from './terminal.ts'
 import { runWrangler, type Wrangler, type WranglerResult } from './wrangler.ts'
 import { refuseKeptByNpm, wrongWords } from './wrong-words.ts'
 
-export const DEPLOY_HELP = `npm run deploy -- --domain HOST [--jurisdiction J | --location L] [--name NAME]
+export const DEPLOY_HELP = `npm run deploy -- --domain HOST [--jurisdiction J | --location L] [--name NAME] [--direct-uploads]
 
 Puts the index on Cloudflare, or a newer release of it: makes the bucket, deploys the publisher, makes its two secrets and
 shows them once, deploys the face. Repeating it is safe; a secret that is set stays. Use the same words every time.
@@ -20,6 +20,7 @@ shows them once, deploys the face. Repeating it is safe; a secret that is set st
   --jurisdiction J        bucket and ledger never leave it (eu, fedramp); for ever
   --location L            bucket and ledger are made there if possible (weur, eeur, enam, wnam, apac, oc); for ever
   --name NAME             for a second index in one account (tuf-edge)
+  --direct-uploads        \`uv publish --direct\` puts to the bucket itself, up to 1 GiB (docs/deploy.md)
   --face-first            the order to go back to an older release
   --new-bootstrap-secret  replace the bootstrap secret, if it was lost before \`tuf-edge init\`
   --no-input              ask nothing and show no secret: a missing one is taken from ${variableOf('WRAPPING_SECRET')}
@@ -37,6 +38,7 @@ const HOST = /^(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z
 const WORD = /^[a-z]{2,12}$/
 
 export interface DeployOptions extends Placement {
+  directUploads: boolean
   faceFirst: boolean
   newBootstrapSecret: boolean
   input: boolean
@@ -46,7 +48,7 @@ export interface DeployOptions extends Placement {
 /** What `npm run deploy` without `--` would lose; with --dry-run among it, that would be a deployment nobody asked for. */
 const KEPT_BY_NPM = {
   ...{ domain: true, jurisdiction: true, name: true, location: true },
-  ...{ 'face-first': false, 'new-bootstrap-secret': false, 'dry-run': false },
+  ...{ 'direct-uploads': false, 'face-first': false, 'new-bootstrap-secret': false, 'dry-run': false },
 }
 
 export interface Surroundings {
@@ -67,6 +69,7 @@ export async function deployCommand(args: string[]): Promise<void> {
       jurisdiction: text,
       location: text,
       name: text,
+      'direct-uploads': flag,
       'face-first': flag,
       'new-bootstrap-secret': flag,
       'no-input': flag,
@@ -92,12 +95,14 @@ export async function deployCommand(args: string[]): Promise<void> {
     ...(jurisdiction && { jurisdiction }),
     ...(location && { location }),
   }
-  if (values['dry-run']) return dryRun(placement, runWrangler)
+  const directUploads = values['direct-uploads'] === true
+  if (values['dry-run']) return dryRun({ ...placement, directUploads }, runWrangler)
   if (domain === undefined)
     throw new CommandError('The index needs an address: give --domain HOST, in a zone of your Cloudflare account.', 2)
   const input = !values['no-input'] && process.stdin.isTTY === true
   const options = {
     ...placement,
+    directUploads,
     faceFirst: values['face-first'] === true,
     newBootstrapSecret: values['new-bootstrap-secret'] === true,
     input,
@@ -113,7 +118,8 @@ export async function deployCommand(args: string[]): Promise<void> {
 }
 
 /** What would be done, and both scripts built as they would be uploaded. Needs neither account nor network. */
-export async function dryRun(placement: Placement, wrangler: Wrangler): Promise<void> {
+export async function dryRun(options: Placement & { directUploads: boolean }, wrangler: Wrangler): Promise<void> {
+  const placement = withS3(options, 'ACCOUNT')
   const { name, domain, jurisdiction, location } = placement
   const where = jurisdiction ? `, jurisdiction ${jurisdiction}` : location ? `, near ${location}` : ''
   say(bold('A deployment would'))
@@ -135,8 +141,17 @@ export async function dryRun(placement: Placement, wrangler: Wrangler): Promise<
   }
 }
 
-export async function deploy(options: DeployOptions, around: Surroundings): Promise<void> {
+/** Secrets that an operator makes in the dashboard, and sets himself. */
+const S3_SECRETS = ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY']
+
+function withS3<T extends Placement & { directUploads: boolean }>(options: T, account: string): T {
+  if (!options.directUploads) return options
+  return { ...options, s3Endpoint: s3EndpointOf(account, options.jurisdiction) }
+}
+
+export async function deploy(wanted: DeployOptions, around: Surroundings): Promise<void> {
   const account = await accountOf(around)
+  const options = withS3(wanted, account)
   const env = { CLOUDFLARE_ACCOUNT_ID: account }
   const wrangler: Wrangler = (call) => around.wrangler({ ...call, env: { ...call.env, ...env } })
 
@@ -173,6 +188,14 @@ export async function deploy(options: DeployOptions, around: Surroundings): Prom
   if (secrets.length > 0) await putSecrets(wrangler, options, around, secrets, invented)
   if (!options.faceFirst) await publish('face')
   say(nextSteps(options.domain ?? 'HOST', set.has('BOOTSTRAP_SECRET')))
+  const left = options.directUploads ? S3_SECRETS.filter((secret) => !set.has(secret)) : []
+  if (left.length > 0)
+    say(
+      [
+        `\n${bold('Direct uploads are refused until these are set')}, from an R2 API token for the bucket ${options.name}:`,
+        ...left.map((secret) => `  npx wrangler secret put ${secret} --name ${scriptName(options, 'publisher')}`),
+      ].join('\n'),
+    )
 }
 
 /** The account that everything goes to. @throws CommandError that says what to type */

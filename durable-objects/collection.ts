@@ -7,6 +7,7 @@
 // delete and before its note repeats the delete, which is harmless because no deleted key is ever written again
 // (docs/design/publication.md, invariant 8).
 import { blobKeys, bucketPrefix, metadataKey } from '../tuf/layout.ts'
+import { giveUpReservations } from './direct-uploads.ts'
 import { forgetFormer, freshnessOf, graceMs, ORPHAN_MS } from './freshness.ts'
 import { abortAbandoned } from './large-uploads.ts'
 import { blobState, setBlobState } from './ledger/blobs.ts'
@@ -43,6 +44,7 @@ export async function collectGarbage(ctx: Context): Promise<void> {
   forgetFormer(sql, ctx.now())
   condemnOrphans(ctx)
   await abortAbandoned(ctx)
+  giveUpReservations(ctx)
   mendDates(sql, ctx.now(), graceMs(freshnessOf(sql)))
   while (mayCollect(ctx)) if (!(await collectBatch(ctx)) || waitingCount(sql) > 0) return
 }
@@ -92,6 +94,7 @@ async function collectBatch(ctx: Context): Promise<boolean> {
 }
 
 const METADATA_KEY = /\/tuf\/(\d+)\.([^/]+)\.json$/
+const UPLOAD_KEY = /^uploads\/[0-9a-f]{32}$/
 const PAGE_KEY = /^pages\/(.+\/)([0-9a-f]{64})\.([^/]+)$/
 
 /** The last look before a delete that cannot be taken back: nothing that is live goes, whatever the list says. */
@@ -108,6 +111,7 @@ function isDeletable({ sql, place }: Context, key: string, kind: GarbageKind): b
     const [, folder, sha256, name] = match as unknown as [string, string, string, string]
     return one(sql, 'SELECT 1 AS x FROM pages WHERE path = ? AND sha256 = ?', `${folder}${name}`, sha256) === undefined
   }
+  if (kind === 'upload') return UPLOAD_KEY.test(key.slice(bucketPrefix(place).length))
   const file = metadataOf(key)
   if (file === undefined || file.role === 'root') return false
   const live = liveRole(sql, file.role)

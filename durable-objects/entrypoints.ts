@@ -39,6 +39,7 @@ import type {
   PutTargetRequest,
 } from './rpc-adopt.ts'
 import type { AttestationTrustAnswer, TrustRootAnswer, TrustRootRequest } from './rpc-attestations.ts'
+import type { ReserveAnswer, ReservedAnswer, TicketAnswer, TicketRequest } from './rpc-direct.ts'
 import type { LargeAnswer, LargeRequest } from './rpc-large.ts'
 import type {
   AddPublisherAnswer,
@@ -151,6 +152,18 @@ export class Member extends WorkerEntrypoint<Env> {
 
   async abandonLarge(request: BeginRequest): Promise<Done> {
     return ask<Done>(this.env, request.repository, (stub) => stub.abandonLarge(request))
+  }
+
+  async reserve(request: BeginRequest): Promise<ReserveAnswer> {
+    return ask<ReserveAnswer>(this.env, request.repository, (stub) => stub.reserve(request))
+  }
+
+  async reserved(request: BeginRequest): Promise<ReservedAnswer> {
+    return ask<ReservedAnswer>(this.env, request.repository, (stub) => stub.reserved(request))
+  }
+
+  async mayPut(request: TicketRequest): Promise<TicketAnswer> {
+    return ask<TicketAnswer>(this.env, request.repository, (stub) => stub.mayPut(request))
   }
 
   async stage(request: StageRequest): Promise<StageAnswer> {

@@ -16,6 +16,11 @@ export interface Env {
   JURISDICTION?: string
   /** Where an object is made if nothing forces it elsewhere, such as `weur`. Heeded at its first call alone. */
   LOCATION_HINT?: string
+  /** The bucket's own address, for direct uploads past the limit of a request; absent: they come through the face. */
+  R2_S3_ENDPOINT?: string
+  R2_BUCKET_NAME?: string
+  R2_ACCESS_KEY_ID?: string
+  R2_SECRET_ACCESS_KEY?: string
 }
 
 export interface Settings {

@@ -159,5 +159,7 @@ export function nextAlarm(sql: Sql, now: number): number | null {
   if (garbage !== undefined) times.push(Math.max(garbage, getFact(sql, 'collectRetryAt') ?? 0))
   const orphan = one<{ at: number | null }>(sql, "SELECT min(created) AS at FROM blobs WHERE state = 'begun'")?.at
   if (orphan) times.push(orphan + ORPHAN_MS)
+  const over = one<{ at: number | null }>(sql, 'SELECT min(expires) AS at FROM reservations')?.at
+  if (over) times.push(over + ORPHAN_MS)
   return work(Math.min(...times))
 }

@@ -8,6 +8,7 @@ import { pageKey } from '../tuf/layout.ts'
 import { acceptedBefore, begin, stage } from './accept.ts'
 import { setOrigin } from './adopt.ts'
 import { attestationTrust, setTrustRoot, trustRootOf } from './attestations.ts'
+import { mayPut, reserve, reserved } from './direct-uploads.ts'
 import type { Env } from './env.ts'
 import { Flight } from './flight.ts'
 import { HandingOver } from './handing-over.ts'
@@ -63,6 +64,7 @@ import type {
   PutTargetRequest,
 } from './rpc-adopt.ts'
 import type { AttestationTrustAnswer, TrustRootAnswer, TrustRootRequest } from './rpc-attestations.ts'
+import type { ReserveAnswer, ReservedAnswer, TicketAnswer, TicketRequest } from './rpc-direct.ts'
 import type { LargeAnswer, LargeRequest } from './rpc-large.ts'
 import type {
   AddPublisherAnswer,
@@ -205,6 +207,23 @@ export class Publisher extends DurableObject<Env> {
 
   abandonLarge(request: BeginRequest): Done {
     return this.#flight.unready() ?? abandonLarge(this.#flight.ctx(), request)
+  }
+
+  /** A place for the bytes of a direct upload. */
+  reserve(request: BeginRequest): ReserveAnswer {
+    const unready = this.#flight.unready()
+    if (unready) return unready
+    const answer = reserve(this.#flight.ctx(), request, this.env)
+    this.#flight.arm()
+    return answer
+  }
+
+  reserved(request: BeginRequest): ReservedAnswer {
+    return this.#flight.unready() ?? reserved(this.#flight.ctx(), request)
+  }
+
+  mayPut(request: TicketRequest): TicketAnswer {
+    return this.#flight.unready() ?? mayPut(this.#flight.ctx(), request)
   }
 
   /** Durable when this returns; visible too unless it says otherwise. */

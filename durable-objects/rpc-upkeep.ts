@@ -37,7 +37,7 @@ export interface WebhookRequest {
 
 export interface GarbageEntry {
   key: string
-  kind: 'metadata' | 'page' | 'blob'
+  kind: 'metadata' | 'page' | 'blob' | 'upload'
   reason: string
   /** Unix milliseconds before which the key stays. */
   notBefore: number

@@ -18,6 +18,9 @@ export const KEPT_FIELDS: ReadonlySet<string> = new Set([
   ...['sha256_digest', 'blake2_256_digest', 'md5_digest', 'attestations', 'upload_time', 'yanked'],
 ])
 
+/** The same, of a form without the file. */
+export const DESCRIBED_FIELDS: ReadonlySet<string> = new Set([...KEPT_FIELDS, 'filename'])
+
 /** The fields of one upload, checked. */
 export interface UploadFields {
   /** As sent. */

@@ -9,7 +9,7 @@ import * as DelimiterSearch from 'multipasta/Search'
 import { FILE_BYTES_MAX, FORM_FIELD_BYTES_MAX, FORM_FIELDS_MAX, FORM_TOTAL_BYTES_MAX } from './limits.ts'
 import { parseParameters } from './media-type.ts'
 import { Refusal, shown } from './refusal.ts'
-import { checkAction, type FormFields, KEPT_FIELDS } from './upload-fields.ts'
+import { checkAction, DESCRIBED_FIELDS, type FormFields, KEPT_FIELDS } from './upload-fields.ts'
 import { decodeUtf8 } from './utf8.ts'
 
 export type { FormFields, UploadFields } from './upload-fields.ts'
@@ -75,6 +75,30 @@ export async function readUploadForm(
   return form.end()
 }
 
+/**
+ * Reads a form that tells of a file and does not hold it: what `uv publish --direct` sends before and after the bytes.
+ *
+ * @returns the fields that are read, `filename` among them
+ */
+export async function readFileDescription(
+  body: ReadableStream<Uint8Array>,
+  contentType: string | null,
+): Promise<FormFields> {
+  const form = new FormParser(boundaryOf(contentType), Number.POSITIVE_INFINITY, DESCRIBED_FIELDS)
+  const reader = body.getReader()
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) break
+      if (form.write(value).length > 0)
+        throw new Refusal("The form holds the file: send it to the upload address, and here its 'filename' alone.")
+    }
+  } finally {
+    reader.releaseLock()
+  }
+  return form.endFields()
+}
+
 function boundaryOf(contentType: string | null): string {
   const { value, parameters } = parseParameters(contentType ?? '')
   const boundary = parameters.get('boundary') ?? ''
@@ -113,6 +137,7 @@ function decodeField(name: string, bytes: Uint8Array): string {
 
 class FormParser {
   readonly #fileBytesMax: number
+  readonly #kept: ReadonlySet<string>
   readonly #search: Search
   readonly #fields = new Map<string, string>()
   readonly #seen = new Set<string>()
@@ -128,8 +153,9 @@ class FormParser {
   #totalBytes = 0
   #file: { filename: string; contentType?: string; size: number } | undefined
 
-  constructor(boundary: string, fileBytesMax: number) {
+  constructor(boundary: string, fileBytesMax: number, kept = KEPT_FIELDS) {
     this.#fileBytesMax = fileBytesMax
+    this.#kept = kept
     this.#search = searchFor(boundary, (index, chunk) => this.#between(index, chunk))
   }
 
@@ -143,10 +169,15 @@ class FormParser {
   }
 
   end(): UploadForm {
+    const fields = this.endFields()
+    if (!this.#file) throw new Refusal("The upload form has no 'content': send the file in a part of that name.")
+    return { ...this.#file, fields }
+  }
+
+  endFields(): FormFields {
     if (this.#state !== 'done' && this.#state !== 'preamble') this.#search.end()
     if (this.#state !== 'done') throw new Refusal('The upload ended before its form did: send it again.')
-    if (!this.#file) throw new Refusal("The upload form has no 'content': send the file in a part of that name.")
-    return { ...this.#file, fields: this.#fields }
+    return this.#fields
   }
 
   /** Bytes after the `index`-th delimiter and before the next. */
@@ -199,7 +230,7 @@ class FormParser {
       this.#openFile(disposition.parameters, typeText)
       return
     }
-    if (!KEPT_FIELDS.has(name)) {
+    if (!this.#kept.has(name)) {
       this.#state = 'skipped'
       return
     }

@@ -1,8 +1,8 @@
 // Names of objects in the bucket, fixed for ever: a key written by an old release must be found by a new one.
 //
-// Everything lies under `r/{repository}/e{epoch}/`. Only `tuf/timestamp.json` is ever overwritten; every other key is
-// written once: metadata by version, pages by path and digest, blobs by digest and a counter `n`, because a blob's
-// delete is unconditional in an object store and must never be able to hit a file accepted after it.
+// Everything lies under `r/{repository}/e{epoch}/`. Of what is published only `tuf/timestamp.json` is ever
+// overwritten; every other key is written once: metadata by version, pages by path and digest, blobs by digest and a counter
+// `n`, because a blob's delete is unconditional in an object store and must never be able to hit a file accepted after it.
 import { targetUrlName } from './paths.ts'
 
 /** Where one trust chain of one repository lives. A new chain after a lost root is the next epoch. */
@@ -40,6 +40,9 @@ export const blobMetadataKey = (place: Place, sha256: string, n: number): string
 /** PEP 740 provenance beside its blob. */
 export const blobProvenanceKey = (place: Place, sha256: string, n: number): string =>
   `${blobKey(place, sha256, n)}.provenance`
+
+/** Bytes of a direct upload, before anybody looked at them. The one other key that may be written twice; nothing is read from it but to be checked. */
+export const uploadKey = (place: Place, id: string): string => `${bucketPrefix(place)}uploads/${id}`
 
 /** Everything that lies beside each other for one file, and goes together. */
 export const blobKeys = (place: Place, sha256: string, n: number): string[] =>

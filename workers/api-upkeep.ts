@@ -13,11 +13,16 @@ const DONE = { 200: { description: 'In force.', schema: given({}).schema } }
 const GARBAGE = given({
   now: integer(0),
   graceSeconds: integer(0),
-  counts: given({ metadata: integer(0), page: integer(0), blob: integer(0) }),
+  counts: given({ metadata: integer(0), page: integer(0), blob: integer(0), upload: integer(0) }),
   due: integer(0),
   begun: integer(0),
   entries: list(
-    given({ key: text(2_000), kind: word('metadata', 'page', 'blob'), reason: text(600), notBefore: integer(0) }),
+    given({
+      key: text(2_000),
+      kind: word('metadata', 'page', 'blob', 'upload'),
+      reason: text(600),
+      notBefore: integer(0),
+    }),
   ),
 }).schema
 

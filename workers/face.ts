@@ -22,7 +22,8 @@ const READ_ONLY = 'This can only be read: files are uploaded to /legacy/.'
  * What says for itself who may do what: writing, and how CI comes to a token. Metrics and health do as well, because they
  * have to answer also when nothing can be read.
  */
-const OWN_RULES = /^\/(?:api|api\/.*|legacy\/?|_\/oidc\/.*|\.well-known\/pytp|metrics|healthz)$/
+const OWN_RULES =
+  /^\/(?:api|api\/.*|legacy\/?|legacy\/\/?(?:reserve|finalize)|legacy\/uploads\/.*|_\/oidc\/.*|\.well-known\/pytp|metrics|healthz)$/
 
 /** @param repository whose bucket keys are read; the public URL space has one repository */
 export function createFace(repository: string): Face {

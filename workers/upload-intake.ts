@@ -28,7 +28,7 @@ import { callMember } from './upload-member.ts'
 import { type Berth, putProvenance, type StoredFile } from './upload-store.ts'
 
 /** The repository that `/legacy/` uploads to. */
-const REPOSITORY = 'main'
+export const REPOSITORY = 'main'
 
 /**
  * Buffers for uploads that tell who they are after the file. No tool does; apart, so that whoever keeps them busy without
@@ -48,6 +48,9 @@ export const smallSlots = new PartSlots(64)
 /** Poetry and pdm give up when nothing moves for 15 s; this is before. */
 const SLOT_WAIT_MS = 12_000
 
+/** Bytes of one read of what lies in the bucket. */
+const CHUNK_BYTES = 64 * 1024
+
 /** What must come before `content` so that the publisher can be asked before a byte of it is kept. */
 const ANNOUNCED = ['sha256_digest', 'name', 'version', 'filetype']
 
@@ -66,13 +69,48 @@ export async function takeUpload(
   body: UploadBody,
   wait: boolean,
 ): Promise<Taken> {
-  const intake = new Intake(env, token, body, wait)
+  // The file alone may be so long: the form around it has at most the rest.
+  const fileBytes = Math.max((body.declared ?? 0) - (BODY_BYTES_MAX - FILE_BYTES_MAX), 0)
+  const intake = new Intake(env, token, { declared: body.declared, fileBytes }, wait)
   try {
     const form = await readUploadForm(body.stream(), contentType, (part) => intake.open(part))
     return await intake.finish(form)
   } finally {
     await intake.close()
   }
+}
+
+/** Takes a file whose bytes lie in the bucket, as if it came with its form. Errors as in `takeUpload`. */
+export async function takeStored(
+  env: Env,
+  token: string,
+  file: { filename: string; fields: FormFields },
+  object: R2ObjectBody,
+  wait: boolean,
+): Promise<Taken> {
+  const { size } = object
+  const intake = new Intake(env, token, { declared: size, fileBytes: size }, wait)
+  try {
+    const sink = await intake.open(file)
+    const reader = object.body.getReader({ mode: 'byob' })
+    for (let buffer: ArrayBufferLike = new ArrayBuffer(CHUNK_BYTES); ; ) {
+      const read: ReadableStreamReadResult<Uint8Array> = await reader.read(new Uint8Array(buffer))
+      if (read.done) break
+      await sink.write(read.value)
+      buffer = read.value.buffer
+    }
+    return await intake.finish({ ...file, size })
+  } finally {
+    await intake.close()
+  }
+}
+
+/** What is known of the bytes before they come. */
+interface Arriving {
+  /** Bytes of the file and what comes around it. */
+  readonly declared: number | undefined
+  /** Bytes the file has at least. */
+  readonly fileBytes: number
 }
 
 /** An upload the publisher has answered for. */
@@ -90,15 +128,15 @@ const DROP: FileSink = { write: () => undefined }
 class Intake {
   readonly #env: Env
   readonly #token: string
-  readonly #body: UploadBody
+  readonly #arriving: Arriving
   readonly #wait: boolean
   #begun: Begun | undefined
   #content: UploadContent | undefined
 
-  constructor(env: Env, token: string, body: UploadBody, wait: boolean) {
+  constructor(env: Env, token: string, arriving: Arriving, wait: boolean) {
     this.#env = env
     this.#token = token
-    this.#body = body
+    this.#arriving = arriving
     this.#wait = wait
   }
 
@@ -109,10 +147,10 @@ class Intake {
     const begun = isAnnounced ? await this.#begin(fields, file) : undefined
     this.#begun = begun
     if (begun?.kind === 'duplicate') return DROP
-    const { declared } = this.#body
+    const { declared } = this.#arriving
     const small = begun && declared !== undefined && declared <= SMALL_BYTES
     const lease = await (small ? smallSlots : begun ? slots : lateSlots).acquire(SLOT_WAIT_MS)
-    this.#content = new UploadContent(lease, this.#body.declared, async () => {
+    this.#content = new UploadContent(lease, declared, async () => {
       if (begun) return LargeUpload.start(this.#env.BUCKET, begun.berth, file)
       throw new Refusal(
         `A file over ${PART_BYTES / 1024 / 1024} MiB is taken only if ${ANNOUNCED.map((name) => `'${name}'`).join(', ')} ` +
@@ -154,8 +192,8 @@ class Intake {
       ...(imported ? { imported } : {}),
       ...(this.#wait ? {} : { wait: false }),
     }
-    // The file alone may be so long; what is over a quota already then is refused before a byte of it is kept.
-    const size = Math.max((this.#body.declared ?? 0) - (BODY_BYTES_MAX - FILE_BYTES_MAX), 0)
+    // What is over a quota already now is refused before a byte of it is kept.
+    const size = this.#arriving.fileBytes
     const answer = await callMember<Granted<BeginAnswer>>(() => this.#env.MEMBER.begin({ ...request, size }))
     if (answer.kind === 'duplicate') return { request, file, kind: 'duplicate', visible: answer.visible }
     const place = { repository: REPOSITORY, epoch: answer.epoch }

@@ -1,8 +1,9 @@
-// POST /legacy/, the upload API of twine, uv, poetry, pdm, flit and hatch. State: none.
-// Order of checks: origin, credentials, declared length; then, while the form arrives, its fields, the file name, the
-// token's right (begin), digest, archive; then the ledger (stage).
-import { Hono } from 'hono'
+// /legacy/, the upload API of twine, uv, poetry, pdm, flit and hatch, and the three steps of `uv publish --direct` below it.
+// State: none. Order of checks: origin, credentials, declared length; then, while the form arrives, its fields, the file
+// name, the token's right (begin), digest, archive; then the ledger (stage).
+import { type Context, Hono } from 'hono'
 import { UNAUTHENTICATED } from '../pypi/refusal.ts'
+import { readFileDescription } from '../pypi/upload-form.ts'
 import { attempts } from './attempts.ts'
 import { CHALLENGE, tokenOf } from './credentials.ts'
 import type { Env } from './env.ts'
@@ -10,49 +11,81 @@ import { Problem } from './errors.ts'
 import { isForeign } from './origin.ts'
 import { errorAnswer, failureAnswer, successAnswer } from './upload-answer.ts'
 import { BODY_BYTES_MAX, TOO_LARGE, UploadBody } from './upload-body.ts'
+import { finalize, put, reserve, UPLOADS } from './upload-direct.ts'
 import { takeUpload } from './upload-intake.ts'
+
+type FaceContext = Context<{ Bindings: Env }>
+type Take = (request: Request, env: Env, body: UploadBody, token: string) => Promise<Response>
 
 export const upload = new Hono<{ Bindings: Env }>()
 
-// Both in place: twine, poetry and hatch fail on a redirect, flit makes a GET of it.
-for (const path of ['/legacy/', '/legacy']) {
-  upload.post(path, (c) => {
-    const work = receive(c.req.raw, c.env)
-    // A client that goes away ends the request without its `finally`; as a background task it can still let go of
-    // its buffer and abort what it stored.
-    c.executionCtx.waitUntil(work)
-    return work
-  })
+const TAKES: [string, Take][] = [
+  // Both in place: twine, poetry and hatch fail on a redirect, flit makes a GET of it.
+  ...['/legacy/', '/legacy'].map((path): [string, Take] => [path, takeFile]),
+  // uv appends to the address as it is given: two slashes if it ends with one.
+  ...['/legacy/reserve', '/legacy//reserve'].map((path): [string, Take] => [path, takeReservation]),
+  ...['/legacy/finalize', '/legacy//finalize'].map((path): [string, Take] => [path, takeFinal]),
+]
+for (const [path, take] of TAKES) {
+  upload.post(path, (c) => receive(c, (request, env, body) => authenticated(request, env, body, take)))
   upload.all(path, (c) =>
     errorAnswer(c.req.raw, 405, 'Files are uploaded here with POST; the index is at /simple/.', { Allow: 'POST' }),
   )
 }
+upload.put(UPLOADS, (c) => receive(c, (request, env, body) => put(env, request, body, c.req.param())))
+upload.all(UPLOADS, (c) => errorAnswer(c.req.raw, 405, 'Bytes of a file are put here.', { Allow: 'PUT' }))
 
 /** Never rejects. */
-async function receive(request: Request, env: Env): Promise<Response> {
-  if (isForeign(request)) return errorAnswer(request, 403, 'Pages of other origins may not upload here.')
-  const body = new UploadBody(request)
-  let answer: Response
-  try {
-    answer = successAnswer(await take(request, env, body))
-  } catch (error) {
-    answer = failureAnswer(request, error)
+function receive(
+  c: FaceContext,
+  take: (request: Request, env: Env, body: UploadBody) => Promise<Response>,
+): Promise<Response> {
+  const request = c.req.raw
+  const work = async (): Promise<Response> => {
+    if (isForeign(request)) return errorAnswer(request, 403, 'Pages of other origins may not upload here.')
+    const body = new UploadBody(request)
+    let answer: Response
+    try {
+      answer = await take(request, c.env, body)
+    } catch (error) {
+      answer = failureAnswer(request, error)
+    }
+    await body.drain()
+    return answer
   }
-  await body.drain()
+  const answer = work()
+  // A client that goes away ends the request without its `finally`; as a background task it can still let go of
+  // its buffer and abort what it stored.
+  c.executionCtx.waitUntil(answer)
   return answer
 }
 
-async function take(request: Request, env: Env, body: UploadBody) {
+async function authenticated(request: Request, env: Env, body: UploadBody, take: Take): Promise<Response> {
   const token = tokenOf(request.headers)
   if (token === undefined) throw new Problem(401, UNAUTHENTICATED, { 'WWW-Authenticate': CHALLENGE })
   if (body.declared !== undefined && body.declared > BODY_BYTES_MAX) throw new Problem(413, TOO_LARGE)
   const attempt = await attempts.admit(request, token, CHALLENGE)
   try {
-    return await takeUpload(env, token, request.headers.get('content-type'), body, !prefersNow(request))
+    return await take(request, env, body, token)
   } catch (error) {
     if (error instanceof Problem && error.status === 401) attempt.failed()
     throw error
   }
+}
+
+async function takeFile(request: Request, env: Env, body: UploadBody, token: string): Promise<Response> {
+  const type = request.headers.get('content-type')
+  return successAnswer(await takeUpload(env, token, type, body, !prefersNow(request)))
+}
+
+async function takeReservation(request: Request, env: Env, body: UploadBody, token: string): Promise<Response> {
+  const fields = await readFileDescription(body.stream(), request.headers.get('content-type'))
+  return reserve(env, token, new URL(request.url).origin, fields)
+}
+
+async function takeFinal(request: Request, env: Env, body: UploadBody, token: string): Promise<Response> {
+  const fields = await readFileDescription(body.stream(), request.headers.get('content-type'))
+  return successAnswer(await finalize(env, token, fields, !prefersNow(request)))
 }
 
 /** RFC 7240: whoever brings thousands of files asks later whether they are there, instead of waiting for each. */

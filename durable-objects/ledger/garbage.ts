@@ -3,7 +3,7 @@
 import { macHolds, macOf } from './mac.ts'
 import { all, one, run, type Sql } from './sql.ts'
 
-export type GarbageKind = 'metadata' | 'page' | 'blob'
+export type GarbageKind = 'metadata' | 'page' | 'blob' | 'upload'
 
 export function addGarbage(sql: Sql, key: string, notBefore: number, kind: GarbageKind, reason: string): void {
   run(
@@ -49,7 +49,7 @@ export const dueCount = (sql: Sql, now: number): number =>
   one<{ n: number }>(sql, 'SELECT count(*) AS n FROM garbage WHERE not_before <= ?', now)!.n
 
 export function countGarbage(sql: Sql): Record<GarbageKind, number> {
-  const counts = { metadata: 0, page: 0, blob: 0 }
+  const counts = { metadata: 0, page: 0, blob: 0, upload: 0 }
   for (const { kind, n } of all<{ kind: GarbageKind; n: number }>(
     sql,
     'SELECT kind, count(*) AS n FROM garbage GROUP BY kind',

@@ -12,6 +12,7 @@
 //   `live` what the live page says. `deleted` is a status on its way: with the flip the project's rows go.
 // - A queue row that is withdrawn goes, with the file it stands for, as soon as it is in no publication (withdraw.ts).
 // - multiparts holds uploads in parts that are open (their blob is begun), and those that were until the collector saw them.
+// - reservations holds where direct uploads may be put; no row of it is signed, or names a key of the bucket but its own.
 // - A blob is begun, stored, referenced, condemned or gone; (sha256, n) is never given out twice.
 // - Rows of files, statuses, pages, retired pages, tokens, publishers, settings and offline carry a MAC under a key that is in no
 //   table (mac.ts); one that does not hold is as good as absent.
@@ -167,11 +168,19 @@ CREATE TABLE journal (
 ) STRICT;
 `
 
-/** What feeds and purges are read by, newest first. An index changes no row, so ledgers of the same schema may lack them until now. */
-const LATER_INDEXES = `
+/**
+ * What feeds and purges are read by, newest first, and what no older release asks for. Neither changes a row of the other
+ * tables, so ledgers of the same schema may lack them until now, and an older release goes on beside them.
+ */
+const LATER = `
 CREATE INDEX IF NOT EXISTS files_by_upload ON files (uploaded) WHERE state = 'live';
 CREATE INDEX IF NOT EXISTS projects_by_creation ON projects (created);
 CREATE INDEX IF NOT EXISTS files_purged ON files (removal) WHERE purge = 1;
+CREATE TABLE IF NOT EXISTS reservations (
+  project TEXT NOT NULL, filename TEXT NOT NULL, sha256 TEXT NOT NULL, id TEXT NOT NULL UNIQUE, expires INTEGER NOT NULL,
+  PRIMARY KEY (project, filename, sha256)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS reservations_by_time ON reservations (expires);
 `
 
 /** Makes the tables on first use. Bounded work, no I/O beyond the object's own database, so the constructor may call it. */
@@ -180,7 +189,7 @@ export function createTables(sql: Sql): void {
   if (known.length === 0) {
     sql.exec(TABLES)
     sql.exec('INSERT INTO facts (name, value) VALUES (?, ?)', 'schema', VERSION)
-    sql.exec(LATER_INDEXES)
+    sql.exec(LATER)
     return
   }
   const [row] = sql.exec<{ value: number }>("SELECT value FROM facts WHERE name = 'schema'").toArray()
@@ -192,5 +201,5 @@ export function createTables(sql: Sql): void {
     )
   if (version > VERSION)
     throw new Error(`The ledger has schema ${version}, this release knows ${VERSION}: deploy the newer release again.`)
-  sql.exec(LATER_INDEXES)
+  sql.exec(LATER)
 }

@@ -12,6 +12,7 @@ import { Cloud } from './deploy-cloud.ts'
 const OPTIONS: DeployOptions = {
   name: 'tuf-edge',
   domain: 'pypi.example.org',
+  directUploads: false,
   faceFirst: false,
   newBootstrapSecret: false,
   input: true,
@@ -130,6 +131,28 @@ describe('repeated', () => {
     cloud.calls.length = 0
     await run({ faceFirst: true })
     expect(cloud.changes()).toEqual(['deploy tuf-edge', `deploy ${PUBLISHER}`])
+  })
+
+  test('--direct-uploads names the bucket’s own address, and says which secrets are left to set', async () => {
+    await run({ directUploads: true, jurisdiction: 'eu' })
+    const said = () =>
+      vi
+        .mocked(process.stdout.write)
+        .mock.calls.map(([text]) => String(text))
+        .join('')
+    for (const secret of ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY'])
+      expect(said()).toContain(`npx wrangler secret put ${secret} --name ${PUBLISHER}`)
+    const written = JSON.parse(readFileSync(`dist/deploy/${PUBLISHER}/wrangler.json`, 'utf8')) as { vars: object }
+    expect(written.vars).toMatchObject({
+      R2_S3_ENDPOINT: 'https://acc1.eu.r2.cloudflarestorage.com',
+      R2_BUCKET_NAME: 'tuf-edge',
+    })
+    // Once they are set nothing is left to say; without the word nothing is given.
+    for (const secret of ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY']) cloud.scripts.get(PUBLISHER)!.set(secret, 'x')
+    vi.mocked(process.stdout.write).mockClear()
+    await run({ directUploads: true, jurisdiction: 'eu' })
+    expect(said()).not.toContain('R2_')
+    expect(configOf('publisher', { name: 'tuf-edge' }).vars).not.toHaveProperty('R2_S3_ENDPOINT')
   })
 
   test('--new-bootstrap-secret replaces that one alone', async () => {
