@@ -14,7 +14,8 @@ export interface SourceFile {
   readonly filename: string
   /** As the source says it, if it does. */
   readonly sha256?: string
-  readonly yanked: boolean | string
+  /** Absent: the source does not say, as no folder does. */
+  readonly yanked?: boolean | string
   /** The file on this machine, checked. @param into a path that `take` may write to */
   take(into: string): Promise<TakenFile>
 }
@@ -45,7 +46,6 @@ export async function* folderSource(folder: string, { keepTimes }: FolderOptions
     else if (entry.isFile() && DISTRIBUTION.test(entry.name))
       yield {
         filename: entry.name,
-        yanked: false,
         take: async () => ({
           path,
           checked: true,
@@ -68,6 +68,7 @@ export interface IndexOptions {
 const PAGE_BYTES_MAX = 64 * 1024 * 1024
 const ACCEPT = 'application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1'
 const TRIES = 3
+const REASON_LENGTH_MAX = 500
 
 /** Every file the index at `url` (its simple page, `…/simple/` or devpi's `…/+simple/`) lists. */
 export async function* indexSource(url: string, options: IndexOptions): AsyncGenerator<SourceFile> {
@@ -85,12 +86,21 @@ export async function* indexSource(url: string, options: IndexOptions): AsyncGen
       yield {
         filename: file.filename,
         ...(sha256 === undefined ? {} : { sha256 }),
-        yanked: file.yanked,
+        ...(file.yanked === undefined ? {} : { yanked: oneLine(file.yanked) }),
         take: (into) => index.download(file, into),
       }
     }
   }
 }
+
+/** A reason as it may stand here: one line, and no longer than the index takes. */
+const oneLine = (yanked: boolean | string): boolean | string =>
+  typeof yanked === 'boolean'
+    ? yanked
+    : yanked
+        .slice(0, REASON_LENGTH_MAX)
+        .toWellFormed()
+        .replace(/\p{Cc}+/gu, ' ')
 
 class ForeignIndex {
   readonly #url: URL

@@ -10,7 +10,8 @@ export interface ForeignFile {
   readonly hashes: ReadonlyMap<string, string>
   /** PEP 700, if it is given. */
   readonly uploadTime?: string
-  readonly yanked: boolean | string
+  /** Absent: the page does not say. An HTML page has no way to say that a file is not yanked, and many know no yanks. */
+  readonly yanked?: boolean | string
 }
 
 /** The page is none that can be read; the message says why. */
@@ -49,7 +50,7 @@ export function readForeignPage(text: string, contentType: string, url: string):
   if (!Array.isArray(files)) throw new ForeignPageError('the page has no files')
   return files.map((each: unknown) => {
     const file = (each ?? {}) as Json
-    const { filename, yanked = false } = file
+    const { filename, yanked } = file
     if (typeof filename !== 'string' || typeof file.url !== 'string')
       throw new ForeignPageError('a file of the page has no name or no address')
     const hashes = Object.entries((file.hashes ?? {}) as Json).filter(([, hex]) => typeof hex === 'string')
@@ -59,7 +60,7 @@ export function readForeignPage(text: string, contentType: string, url: string):
       url: new URL(file.url, url).href.replace(/#.*/, ''),
       hashes: new Map(hashes.map(([name, hex]) => [name.toLowerCase(), (hex as string).toLowerCase()])),
       ...(typeof time === 'string' ? { uploadTime: time } : {}),
-      yanked: typeof yanked === 'string' ? yanked || true : yanked === true,
+      ...(typeof yanked === 'string' || typeof yanked === 'boolean' ? { yanked: yanked === '' || yanked } : {}),
     }
   })
 }
@@ -123,7 +124,7 @@ function fileOf({ href, attributes }: Anchor, page: string): ForeignFile[] {
       filename,
       url: url.href.replace(/#.*/, ''),
       hashes: new Map(digest ? [[digest[1]!.toLowerCase(), digest[2]!.toLowerCase()]] : []),
-      yanked: yanked === undefined ? false : yanked || true,
+      ...(yanked === undefined ? {} : { yanked: yanked || true }),
     },
   ]
 }

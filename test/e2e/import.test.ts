@@ -8,6 +8,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { callApi } from '../../cli/api.ts'
 import type { ImportReport } from '../../cli/import.ts'
 import { buildWheel } from '../../cli/wheel.ts'
 import { freePort, type Process, startProcess, temporaryFolder } from './process.ts'
@@ -131,6 +132,75 @@ test('dates and yanks are kept, digests compared, what is refused is named with 
   })
   // One page and the file that is refused, tried three times: nothing that is there is downloaded.
   expect(asked.length).toBe(1 + 3)
+})
+
+test('what the source yanks and un-yanks later is yanked and un-yanked here; where it says nothing, and what it deletes, is left alone', async () => {
+  const name = '/team/stable/+simple/modern/'
+  const before = pages[name]!
+  const listed = (JSON.parse(before[1]) as { files: Record<string, unknown>[] }).files
+  const say = (yanks: Record<string, unknown>, but?: string) => {
+    const files = listed
+      .filter(({ filename }) => filename !== but && filename !== swapped!.filename)
+      .map(({ yanked: _, ...file }) => ({ ...file, ...(yanks[file.filename as string] as object) }))
+    pages[name] = [JSON_TYPE, JSON.stringify({ meta: { 'api-version': '1.1' }, name: 'modern', files })]
+  }
+  const words = [source, '--project', 'modern']
+  const yanksOf = async () =>
+    Object.fromEntries([...(await page('modern'))].map(([filename, { yanked }]) => [filename, yanked]))
+  try {
+    say({
+      [one!.filename]: { yanked: 'found\nlater' },
+      [two!.filename]: { yanked: false },
+      [three!.filename]: { yanked: true },
+    })
+    const kept = await run([...words, '--json', '--keep-yanks'])
+    expect(JSON.parse(kept.said)).toMatchObject({ found: 4, there: 4, imported: 0, yanked: [], unyanked: [] })
+
+    const expires = Math.floor(Date.now() / 1000) + 3600
+    const body = { name: 'no yank', scopes: ['upload', 'create'], allProjects: true, expires }
+    const { token } = await callApi<{ token: string }>(service.url, 'POST', '/api/tokens', {
+      token: tokens().admin,
+      body,
+    })
+    const refused = await run([...words, '--json'], { TUF_EDGE_TOKEN: token })
+    expect(refused.code).toBe(1)
+    expect(JSON.parse(refused.said)).toMatchObject({ yanked: [], unyanked: [] })
+    expect((JSON.parse(refused.said) as ImportReport).refused.map(({ file }) => file).sort()).toEqual(
+      [one!, two!, three!].map(({ filename }) => filename),
+    )
+
+    const followed = await run([...words, '--json'])
+    expect(followed.code, followed.said).toBe(0)
+    const report = JSON.parse(followed.said) as ImportReport
+    expect(report).toMatchObject({ found: 4, there: 4, imported: 0, refused: [] })
+    expect(new Map(report.yanked.map(({ file, reason }) => [file, reason]))).toEqual(
+      new Map([
+        [one!.filename, 'found later'],
+        [three!.filename, undefined],
+      ]),
+    )
+    expect(report.unyanked).toEqual([two!.filename])
+    const then = await yanksOf()
+    expect(then).toEqual({
+      [one!.filename]: 'found later',
+      [two!.filename]: false,
+      [three!.filename]: true,
+      [undated!.filename]: false,
+    })
+
+    // Nothing is said of what is as it was, the first file is gone there, and nothing is said of the third any more.
+    say({ [two!.filename]: { yanked: 'again' } }, one!.filename)
+    const told = await run(words)
+    expect(told.said.split('\n')).toEqual([
+      '3 files: 0 imported (0 bytes), 3 there before, 0 refused',
+      `  yanked ${two!.filename}: again`,
+      '',
+    ])
+    expect(await yanksOf()).toEqual({ ...then, [two!.filename]: 'again' })
+    expect(JSON.parse((await run([...words, '--json'])).said)).toMatchObject({ there: 3, yanked: [], unyanked: [] })
+  } finally {
+    pages[name] = before
+  }
 })
 
 test('other bytes under a name that is there are refused, and nothing of them is sent', async () => {

@@ -16,7 +16,6 @@ describe('a project page', () => {
         filename: 'demo-1.0-py3-none-any.whl',
         url: 'https://devpi.example.org/team/stable/+f/aaa/1234/demo-1.0-py3-none-any.whl',
         hashes: new Map([['sha256', SHA]]),
-        yanked: false,
       },
       {
         filename: 'demo-0.9.tar.gz',
@@ -51,6 +50,9 @@ describe('a project page', () => {
         yanked: 'why',
       },
       { filename: 'demo-2.0.tar.gz', url: 'https://cdn.example.org/demo-2.0.tar.gz', hashes: {}, yanked: true },
+      { filename: 'demo-3.0.tar.gz', url: 'https://cdn.example.org/demo-3.0.tar.gz', yanked: false },
+      { filename: 'demo-4.0.tar.gz', url: 'https://cdn.example.org/demo-4.0.tar.gz' },
+      { filename: 'demo-5.0.tar.gz', url: 'https://cdn.example.org/demo-5.0.tar.gz', yanked: '' },
     ]
     const text = JSON.stringify({ meta: { 'api-version': '1.1' }, name: 'demo', files })
     expect(readForeignPage(text, JSON_TYPE, 'https://x.example.org/simple/demo/')).toEqual([
@@ -65,6 +67,9 @@ describe('a project page', () => {
         yanked: 'why',
       },
       { filename: 'demo-2.0.tar.gz', url: 'https://cdn.example.org/demo-2.0.tar.gz', hashes: new Map(), yanked: true },
+      { filename: 'demo-3.0.tar.gz', url: 'https://cdn.example.org/demo-3.0.tar.gz', hashes: new Map(), yanked: false },
+      { filename: 'demo-4.0.tar.gz', url: 'https://cdn.example.org/demo-4.0.tar.gz', hashes: new Map() },
+      { filename: 'demo-5.0.tar.gz', url: 'https://cdn.example.org/demo-5.0.tar.gz', hashes: new Map(), yanked: true },
     ])
   })
 
