@@ -152,7 +152,8 @@ function mustNotNameKeys(before: Handover, { root }: Repository): void {
 
 async function serviceKeys(service: string, name: string, token: string): Promise<NewKeys> {
   try {
-    const online = await callApi<OnlineKeys>(`${service}/r/${name}`, 'POST', '/api/ceremony/keys', { token })
+    const body = { adopted: true }
+    const online = await callApi<OnlineKeys>(`${service}/r/${name}`, 'POST', '/api/ceremony/keys', { token, body })
     const { snapshot, timestamp } = await provenKeys(online)
     if (!snapshot || !timestamp) throw new CommandError('The service did not name its keys of snapshot and timestamp.')
     return { snapshot, timestamp }

@@ -1,4 +1,5 @@
 // The public API as the command line speaks it. Errors carry the service's own sentence.
+import { baseOf, MAIN, REPOSITORY_NAME } from '../tuf/layout.ts'
 import { reasonOf } from '../tuf/transport.ts'
 import { CommandError } from './terminal.ts'
 
@@ -26,13 +27,27 @@ export function mustBeReadable(token: string): string {
   )
 }
 
-/** A repository beside the index has everything below its own path. */
-const REPOSITORY = /^\/r\/[a-z][a-z0-9-]{0,39}(?=\/|$)/
+/** A repository beside `main` has everything below its own path. */
+const BESIDE_MAIN = /^\/r\/([^/]*)/
 
-/** A path of the service below the repository that `base` names, or of the index. */
-export function apiUrl(base: string, path: string): URL {
-  return new URL((REPOSITORY.exec(new URL(base).pathname)?.[0] ?? '') + path, base)
+/**
+ * Where the repository is that `base` names: the origin and, of another than `main`, its path; no slash at the end.
+ *
+ * @throws CommandError for a name that none can have: what is meant for one must not reach another
+ */
+export function repositoryUrl(base: string): string {
+  const { origin, pathname } = new URL(base)
+  const name = BESIDE_MAIN.exec(pathname)?.[1]
+  if (name === undefined) return origin
+  if (REPOSITORY_NAME.test(name) && name !== MAIN) return origin + baseOf(name)
+  throw new CommandError(
+    `There is no repository at ${base}: ${MAIN} is at ${origin}, any other at ${origin}/r/NAME, in lower-case letters, digits and hyphens.`,
+    2,
+  )
 }
+
+/** A path of the service below the repository that `base` names. */
+export const apiUrl = (base: string, path: string): URL => new URL(repositoryUrl(base) + path)
 
 /** One call; `body` is sent as JSON. The token travels in a header, never in a URL. @throws ApiError */
 export async function callApi<T>(

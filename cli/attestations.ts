@@ -1,7 +1,7 @@
 // `tuf-edge attestations`: whom the attestations of uploads are trusted by.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { callApi } from './api.ts'
+import { callApi, repositoryUrl } from './api.ts'
 import { CALLER_HELP, CALLER_OPTIONS, mustHaveToken, parseUrl } from './caller.ts'
 import { CommandError, dim, say } from './terminal.ts'
 
@@ -12,7 +12,7 @@ tuf-edge attestations off
 Attestations (PEP 740) that come with uploads are verified under a trust root, Sigstore's trusted_root.json, and served as
 provenance; without one they are dropped. It takes a token of the scope admin.
 
-  --origin URL       scheme and host that pages name provenance under (those of --url)
+  --origin URL       where pages say that provenance is (--url)
 ${CALLER_HELP}
 
 Examples
@@ -48,7 +48,7 @@ export async function attestationsCommand(args: string[]): Promise<void> {
   switch (what) {
     case 'trust': {
       if (file === undefined) throw new CommandError('attestations trust wants a file: a trusted_root.json.', 2)
-      const origin = values.origin ?? new URL(url).origin
+      const origin = values.origin ?? repositoryUrl(url)
       await call('PUT', { trustedRoot: textOf(file), origin })
       say(values.json ? '{}' : `attestations are verified from now on; pages name provenance under ${origin}`)
       return

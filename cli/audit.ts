@@ -10,7 +10,7 @@ import type { TargetFile } from '../tuf/metadata.ts'
 import { targetUrlName, targetUrlPath } from '../tuf/paths.ts'
 import { webTransport } from '../tuf/transport.ts'
 import type { TrustedSet } from '../tuf/trusted.ts'
-import { ApiError } from './api.ts'
+import { ApiError, apiUrl } from './api.ts'
 import { type Journal, readJournal } from './audit-journal.ts'
 import { CALLER_HELP, CALLER_OPTIONS, parseUrl, tokenOf } from './caller.ts'
 import { inLanes } from './lanes.ts'
@@ -84,14 +84,14 @@ export interface AuditOptions {
 export async function audit(base: string, root: Uint8Array, options: AuditOptions): Promise<Report> {
   const { token, progress } = options
   const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
-  const get: Get = (path, method = 'GET') => fetch(new URL(path, base), { method, headers })
+  const get: Get = (path, method = 'GET') => fetch(apiUrl(base, path), { method, headers })
   const store = memoryStore()
   await initStore(store, root)
   const client = new Client({
     store,
     transport: webTransport({ fetch: (url, init) => fetch(url, { ...init, headers }) }),
-    metadataUrl: new URL('/tuf/', base).href,
-    targetsUrl: new URL('/tuf/targets/', base).href,
+    metadataUrl: apiUrl(base, '/tuf/').href,
+    targetsUrl: apiUrl(base, '/tuf/targets/').href,
   })
   await client.refresh()
   const set = client.trusted!

@@ -7,7 +7,7 @@ import { CommandError } from './terminal.ts'
 
 export const DEFAULT_URL = 'http://127.0.0.1:8787'
 
-export const CALLER_HELP = `  --url URL          the index (${DEFAULT_URL})
+export const CALLER_HELP = `  --url URL          the index (${DEFAULT_URL}); one beside main is at https://HOST/r/NAME
   --token-file FILE  file with the token, - for the standard input; else the environment variable TUF_EDGE_TOKEN has it
   --json             the answer as JSON`
 

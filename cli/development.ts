@@ -1,6 +1,6 @@
 // The development ceremony: makes offline keys in the state folder and initialises the local service with them.
 // Every step may be repeated: a first start that was interrupted is finished by the next.
-import { ApiError, callApi, toBase64 } from './api.ts'
+import { ApiError, apiUrl, callApi, toBase64 } from './api.ts'
 import {
   holdCeremony,
   makeOfflineKey,
@@ -37,7 +37,7 @@ export const STANDARD: FreshnessSettings = {
 
 /** True after the ceremony; the service answers 503 before it. */
 export async function isInitialised(base: string): Promise<boolean> {
-  const answer = await fetch(new URL('/tuf/timestamp.json', base))
+  const answer = await fetch(apiUrl(base, '/tuf/timestamp.json'))
   await answer.arrayBuffer()
   return answer.status !== 503
 }

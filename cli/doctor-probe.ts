@@ -1,7 +1,9 @@
 // One request as a certain client sends it, and its answer as it came over the wire: nothing is followed, decoded or
 // cached on the way, because that is what shall be seen.
+
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { apiUrl } from './api.ts'
 
 /** What each of them says of itself. A header that a client does not send is absent, `User-Agent` included. */
 export const CLIENTS = {
@@ -34,7 +36,7 @@ const WAIT_MS = 20_000
 
 /** @throws Error that says why there is no answer */
 export function probe(base: string, path: string, as: ClientName, more: Record<string, string> = {}): Promise<Answer> {
-  const url = new URL(path, base)
+  const url = apiUrl(base, path)
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest
   const asked = Date.now()
   return new Promise((resolve, reject) => {

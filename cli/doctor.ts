@@ -7,6 +7,7 @@ import { initStore } from '../tuf/client.ts'
 import { sha256Hex } from '../tuf/digest.ts'
 import { TufError } from '../tuf/errors.ts'
 import { parseRoot, parseTimestamp } from '../tuf/metadata.ts'
+import { repositoryUrl } from './api.ts'
 import { tokenOf } from './caller.ts'
 import { type Expected, examine, type Finding, finder } from './doctor-findings.ts'
 import { type Answer, type ClientName, probe } from './doctor-probe.ts'
@@ -61,7 +62,7 @@ export async function doctorCommand(args: string[]): Promise<void> {
     throw new CommandError(`doctor wants a URL such as https://pypi.example.org, not '${address}'.`, 2)
   const token = tokenOf(values['token-file'])
   const findings = await diagnose({
-    url: new URL(address).origin,
+    url: repositoryUrl(address),
     ...(values.root !== undefined && { root: readRoot(values.root) }),
     ...(token !== undefined && { token }),
   })
@@ -150,14 +151,15 @@ class Visit {
 
   /** A token that is typed into the wrong URL once must not cross the network in the clear twice. */
   async plainHttp(): Promise<void> {
-    const { protocol, host } = new URL(this.#options.url)
-    if (protocol !== 'https:') return
-    const answer = await probe(`http://${host}`, '/simple/', 'pip').catch(() => undefined)
+    const { url } = this.#options
+    if (!url.startsWith('https:')) return
+    const plain = url.replace('https:', 'http:')
+    const answer = await probe(plain, '/simple/', 'pip').catch(() => undefined)
     if (!answer || /^https:/.test(answer.header('location') ?? '') || answer.status === 403) return
     this.#add(
       finder(answer)(
         'plain-http',
-        `http://${host}/ is answered (status ${answer.status}) instead of leading to https://`,
+        `${plain}/ is answered (status ${answer.status}) instead of leading to https://`,
         'Switch "Always Use HTTPS" on in the zone: a token sent there is read by everybody on the way.',
       ),
     )

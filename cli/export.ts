@@ -4,6 +4,7 @@
 // names. A client of the folder follows the timestamp, so it sees the old state or the new one; a plain pip follows one
 // page, whose files are there before it. A run that ends early is repeated, and fetches only what is missing.
 // Requests: one a target that the folder does not hold, one a wheel's metadata, one a changed role, one a root.
+
 import { parseArgs } from 'node:util'
 import { parseProjectJson } from '../pypi/simple.ts'
 import { type Client, initStore } from '../tuf/client.ts'
@@ -15,6 +16,7 @@ import type { TargetInfo } from '../tuf/search.ts'
 import type { Transport } from '../tuf/transport.ts'
 import type { TrustedSet } from '../tuf/trusted.ts'
 import { verifyRole } from '../tuf/verify.ts'
+import { apiUrl } from './api.ts'
 import { DEFAULT_URL, nobodyThere, parseUrl, tokenOf } from './caller.ts'
 import { fileStore } from './file-store.ts'
 import { inLanes } from './lanes.ts'
@@ -148,7 +150,7 @@ class Export {
     const roots = await allRoots(this.#base, this.#root, set, this.#transport)
     const { roles, targets } = await allTargets(
       set,
-      (name, maxBytes) => fetchWhole(this.#transport, new URL(`/tuf/${name}`, this.#base).href, maxBytes),
+      (name, maxBytes) => fetchWhole(this.#transport, apiUrl(this.#base, `/tuf/${name}`).href, maxBytes),
       (name) => this.#folder.read(`tuf/${name}`),
     )
     const infos = await this.#reachable([...targets.keys()])
@@ -210,7 +212,7 @@ class Export {
       const held = await this.#folder.read(name)
       const good = held !== undefined && (await sha256Hex(held)) === coreMetadataSha256
       if (good) return this.#folder.name(name)
-      const url = new URL(`/files/${shard}/${project}/${encodeURIComponent(filename)}.metadata`, this.#base).href
+      const url = apiUrl(this.#base, `/files/${shard}/${project}/${encodeURIComponent(filename)}.metadata`).href
       const fetched = await fetchWhole(this.#transport, url, METADATA_BYTES_MAX)
       if ((await sha256Hex(fetched)) !== coreMetadataSha256)
         throw new CommandError(`The metadata of ${filename} is not what the signed page says: nothing was changed.`)

@@ -1,5 +1,6 @@
 // `tuf-edge fetch`: downloads one release of one project, with everything on the way verified. Nothing is believed
 // that does not follow from the trusted root: not the server, not the network, not a cache in between.
+
 import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -13,6 +14,7 @@ import { compareVersions, isPrerelease, parseVersion } from '../pypi/versions.ts
 import { shardOf } from '../tuf/bins.ts'
 import { Client, initStore } from '../tuf/client.ts'
 import { DownloadError, TufError } from '../tuf/errors.ts'
+import { apiUrl } from './api.ts'
 import { nobodyThere, tokenOf } from './caller.ts'
 import { fileStore, writeWhole } from './file-store.ts'
 import { CommandError, note, say } from './terminal.ts'
@@ -60,8 +62,8 @@ export const clientOf = (base: string, folder: string, token?: string): Client =
   new Client({
     store: fileStore(folder),
     transport: transportOf(token),
-    metadataUrl: new URL('/tuf/', base).href,
-    targetsUrl: new URL('/tuf/targets/', base).href,
+    metadataUrl: apiUrl(base, '/tuf/').href,
+    targetsUrl: apiUrl(base, '/tuf/targets/').href,
   })
 
 /**

@@ -3,7 +3,7 @@
 //
 // A yank is one call, and is over when every reader sees it; six under way at a time share publications.
 import { readForeignPage } from '../pypi/foreign-page.ts'
-import { ApiError, callApi } from './api.ts'
+import { ApiError, apiUrl, callApi } from './api.ts'
 import { persist } from './upload-form.ts'
 
 /** A queue of the most that may wait is published in 20 s (STAGED_MAX); this long without any progress is a fault. */
@@ -79,7 +79,7 @@ export class ImportTarget {
   }
 
   async #page(project: string): Promise<Map<string, FileThere>> {
-    const url = new URL(`/simple/${project}/`, this.#base).href
+    const url = apiUrl(this.#base, `/simple/${project}/`).href
     const headers = {
       accept: 'application/vnd.pypi.simple.v1+json',
       authorization: `Bearer ${this.#token}`,

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
-import { ApiError, callApi, toBase64 } from './api.ts'
+import { ApiError, apiUrl, callApi, repositoryUrl, toBase64 } from './api.ts'
 import { holdCeremony, type OnlineKeys } from './ceremony.ts'
 import { isInitialised } from './development.ts'
 import { ADMIN_DAYS, mintFirst } from './first-admin.ts'
@@ -26,6 +26,7 @@ Asks for the bootstrap secret that \`npm run deploy\` showed, and for a passphra
 
 Examples
   tuf-edge init https://pypi.example.org
+  tuf-edge init https://pypi.example.org/r/staging --keys staging-keys   a second index beside it
 `
 
 /** PEP 458 gives root and targets a year; whoever holds the keys signs them again before that. */
@@ -74,7 +75,7 @@ export async function initCommand(args: string[]): Promise<void> {
   }
   const [address, ...more] = positionals
   if (address === undefined || more.length > 0) throw new CommandError('init wants the URL of one index.', 2)
-  const url = parseDeployment(address)
+  const url = parseIndexUrl(address)
   const folder = new KeyFolder(values.keys ?? 'tuf-edge-keys')
   const bootstrapSecret = await secretFrom({
     what: 'bootstrap secret',
@@ -141,7 +142,7 @@ async function published(url: string, folder: KeyFolder): Promise<string> {
       throw new CommandError('The index took the ceremony and does not publish: `tuf-edge status` says why.')
     await new Promise((resolve) => setTimeout(resolve, 500))
   }
-  const answer = await fetch(new URL('/tuf/1.root.json', url)).catch(() => undefined)
+  const answer = await fetch(apiUrl(url, '/tuf/1.root.json')).catch(() => undefined)
   if (!answer?.ok)
     throw new CommandError(
       `${url}/tuf/1.root.json was ${answer ? `answered ${answer.status}` : 'not answered'}: see \`tuf-edge doctor ${url}\`, and repeat the command.`,
@@ -152,6 +153,12 @@ async function published(url: string, folder: KeyFolder): Promise<string> {
       `The index serves another root than ${folder.rootFile}: somebody else held its ceremony, or this is another folder (--keys).`,
     )
   return createHash('sha256').update(theirs).digest('hex')
+}
+
+/** As `parseDeployment`, and the path of an index beside `main`. */
+export function parseIndexUrl(text: string): string {
+  parseDeployment(text)
+  return repositoryUrl(text)
 }
 
 /** Where secrets go: never over plain HTTP, but to this machine. @param who wants it, for the refusal */

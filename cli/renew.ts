@@ -8,11 +8,11 @@ import type { JsonObject } from '../tuf/json.ts'
 import { parseRoot, parseTargets } from '../tuf/metadata.ts'
 import { signRole } from '../tuf/sign.ts'
 import { webTransport } from '../tuf/transport.ts'
-import { callApi } from './api.ts'
+import { apiUrl, callApi } from './api.ts'
 import { CALLER_HELP, CALLER_OPTIONS, DEFAULT_URL, mustHaveToken } from './caller.ts'
 import { OFFLINE_ROLES, type OfflineRole } from './ceremony.ts'
 import { pagePath } from './fetch.ts'
-import { askPassphrase, OFFLINE_LIFE_MS, parseDeployment } from './init.ts'
+import { askPassphrase, OFFLINE_LIFE_MS, parseIndexUrl } from './init.ts'
 import { KeyFolder, type OfflineKeys } from './offline-keys.ts'
 import { CommandError, say } from './terminal.ts'
 
@@ -56,7 +56,7 @@ export async function renewCommand(args: string[]): Promise<void> {
   if (stranger !== undefined)
     throw new CommandError(`'${stranger}' is not signed by people: name some of ${OFFLINE_ROLES.join(', ')}.`, 2)
   const roles = positionals.length > 0 ? positionals.filter(isRole) : OFFLINE_ROLES
-  const url = parseDeployment(values.url ?? DEFAULT_URL)
+  const url = parseIndexUrl(values.url ?? DEFAULT_URL)
   const token = mustHaveToken(values['token-file'])
   const folder = new KeyFolder(values.keys ?? 'tuf-edge-keys')
   if (!folder.exists())
@@ -112,8 +112,8 @@ async function presentFiles(url: string, token: string, folder: KeyFolder) {
   const client = new Client({
     store,
     transport: webTransport({ fetch: authorised }),
-    metadataUrl: new URL('/tuf/', url).href,
-    targetsUrl: new URL('/tuf/targets/', url).href,
+    metadataUrl: apiUrl(url, '/tuf/').href,
+    targetsUrl: apiUrl(url, '/tuf/targets/').href,
   })
   // Any page's path leads through targets and bins.
   await client.targetInfo(pagePath('tuf-edge'))

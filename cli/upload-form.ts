@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import type { CoreMetadata } from '../pypi/core-metadata.ts'
 import { reasonOf } from '../tuf/transport.ts'
-import { ApiError } from './api.ts'
+import { ApiError, apiUrl } from './api.ts'
 import { nobodyThere } from './caller.ts'
 import { CommandError } from './terminal.ts'
 
@@ -58,7 +58,7 @@ export async function sendForm(file: FormFile, target: FormTarget): Promise<Form
     }
     yield tail
   }
-  const response = await fetch(new URL('/legacy/', target.base), {
+  const response = await fetch(apiUrl(target.base, '/legacy/'), {
     method: 'POST',
     headers: {
       authorization: `Basic ${Buffer.from(`__token__:${target.token}`).toString('base64')}`,

@@ -1,7 +1,7 @@
 // A file that is too large for one request, sent in parts. State: none here; what is there already is the index's to say,
 // so an upload that was cut short goes on from any machine. Memory: a part's stream, three at a time.
 import { Readable } from 'node:stream'
-import { ApiError, callApi } from './api.ts'
+import { ApiError, apiUrl, callApi } from './api.ts'
 import { readChunks } from './distribution.ts'
 import { inLanes } from './lanes.ts'
 import { type FormAnswer, persist } from './upload-form.ts'
@@ -67,7 +67,7 @@ async function putPart(path: string, file: string, start: number, bytes: number,
       yield chunk
     }
   }
-  const response = await fetch(new URL(path, target.base), {
+  const response = await fetch(apiUrl(target.base, path), {
     method: 'PUT',
     headers: {
       authorization: `Bearer ${target.token}`,

@@ -1,4 +1,5 @@
 // Everything that one state of an index names, verified: all roots, all roles, all targets. State: none.
+
 import { Client, type Store } from '../tuf/client.ts'
 import { DownloadError, MismatchError } from '../tuf/errors.ts'
 import { LIMITS } from '../tuf/limits.ts'
@@ -6,6 +7,7 @@ import type { TargetFile } from '../tuf/metadata.ts'
 import { readAll } from '../tuf/stream.ts'
 import { type Transport, webTransport } from '../tuf/transport.ts'
 import { TrustedSet } from '../tuf/trusted.ts'
+import { apiUrl } from './api.ts'
 import { inLanes } from './lanes.ts'
 
 /** `fetch` with the token, if there is one, in its header. */
@@ -22,8 +24,8 @@ export const verifyingClient = (base: string, store: Store, transport: Transport
   new Client({
     store,
     transport,
-    metadataUrl: new URL('/tuf/', base).href,
-    targetsUrl: new URL('/tuf/targets/', base).href,
+    metadataUrl: apiUrl(base, '/tuf/').href,
+    targetsUrl: apiUrl(base, '/tuf/targets/').href,
   })
 
 /** A file by its URL, whole. @throws DownloadError unless it is answered 200 */
@@ -40,7 +42,7 @@ export async function fetchWhole(transport: Transport, url: string, maxBytes: nu
  */
 export async function allRoots(base: string, trusted: Uint8Array, set: TrustedSet, transport: Transport) {
   const get = (version: number) =>
-    fetchWhole(transport, new URL(`/tuf/${version}.root.json`, base).href, LIMITS.rootBytes)
+    fetchWhole(transport, apiUrl(base, `/tuf/${version}.root.json`).href, LIMITS.rootBytes)
   const first = await get(1)
   const chain = await TrustedSet.start(first, set.now)
   const roots = new Map([[1, first]])

@@ -2,6 +2,7 @@
 // set and stands in the ledger under a MAC: whoever could change it could have anybody's signature taken for proof.
 
 import { sha256HexSync } from '../tuf/digest.ts'
+import { baseOf } from '../tuf/layout.ts'
 import { authoriseUpload, malformed } from './accept.ts'
 import { getFact } from './ledger/facts.ts'
 import { appendJournal } from './ledger/journal.ts'
@@ -27,8 +28,12 @@ export function setTrustRoot(ctx: Context, request: TrustRootRequest): Done {
     if ('ok' in bearer) return bearer
     if (trustedRoot === null && findSetting(sql, custody.macKey(), 'attestations') === undefined) return { ok: true }
     const origin = request.origin ?? findSetting(sql, custody.macKey(), 'attestations')?.origin
-    if (!isOrigin(origin, getFact(sql, 'development') === 1))
-      return refused('invalid', 400, 'The origin is where this index is, scheme and host: https://pypi.example.org.')
+    if (!isPlace(origin, ctx.place.repository, getFact(sql, 'development') === 1))
+      return refused(
+        'invalid',
+        400,
+        `The origin is where this index is: https://pypi.example.org${baseOf(ctx.place.repository)}.`,
+      )
     if (trustedRoot !== null && (typeof trustedRoot !== 'string' || trustedRoot.length > TRUSTED_ROOT_CHARS_MAX))
       return refused(
         'invalid',
@@ -63,8 +68,9 @@ export function attestationTrust(ctx: Context, request: BeginRequest): Attestati
   return { ok: true, trustedRoot, publishers: rows.map(({ source }) => JSON.parse(source) as Source) }
 }
 
-function isOrigin(origin: unknown, development: boolean): origin is string {
+/** Pages name what lies below it. */
+function isPlace(origin: unknown, repository: string, development: boolean): origin is string {
   if (typeof origin !== 'string' || origin.length > ORIGIN_CHARS_MAX || !URL.canParse(origin)) return false
   const url = new URL(origin)
-  return url.origin === origin && (url.protocol === 'https:' || (development && isLoopback(url)))
+  return url.origin + baseOf(repository) === origin && (url.protocol === 'https:' || (development && isLoopback(url)))
 }

@@ -1,4 +1,5 @@
-// Names of objects in the bucket, fixed for ever: a key written by an old release must be found by a new one.
+// Names of objects in the bucket, and where a repository lies under its host; fixed for ever: a key written by an old
+// release must be found by a new one.
 //
 // Everything lies under `r/{repository}/e{epoch}/`. Of what is published only `tuf/timestamp.json` is ever
 // overwritten; every other key is written once: metadata by version, pages by path and digest, blobs by digest and a counter
@@ -13,6 +14,12 @@ export interface Place {
 
 /** Repository names: one path segment, lower case, no dots, at most 40 characters. */
 export const REPOSITORY_NAME = /^[a-z][a-z0-9-]{0,39}$/
+
+/** The repository that has the public URL space for itself. */
+export const MAIN = 'main'
+
+/** What stands before every path of a repository under its host. */
+export const baseOf = (repository: string): string => (repository === MAIN ? '' : `/r/${repository}`)
 
 export const bucketPrefix = ({ repository, epoch }: Place): string => `r/${repository}/e${epoch}/`
 

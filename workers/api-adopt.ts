@@ -4,7 +4,6 @@ import type { Done, Refused } from '../durable-objects/rpc.ts'
 import type { HandedOver, PullSetting, PushAnswer } from '../durable-objects/rpc-adopt.ts'
 import type { FreshnessRequest } from '../durable-objects/rpc-upkeep.ts'
 import { FormatError } from '../tuf/errors.ts'
-import { keysOperation } from './api-ceremony.ts'
 import { answer, readBytes } from './api-json.ts'
 import type { Env } from './env.ts'
 import { type AnyOperation, changed, operation, present } from './operations.ts'
@@ -42,7 +41,6 @@ export function adoptionOperations(repository: string): AnyOperation[] {
     answer<Given<Done>>(await env.MEMBER.setPull({ repository, token, pull }))
 
   return [
-    keysOperation(repository, true),
     operation({
       id: 'setPull',
       method: 'PUT',

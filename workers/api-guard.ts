@@ -26,7 +26,8 @@ export function guardApi(api: Hono<{ Bindings: Env }>, reader: Reader): void {
     const token = tokenOf(c.req.raw.headers)
     // What reads looks at a token only if it takes one.
     if (token === undefined || isReading(c)) return next()
-    const attempt = await attempts.admit(c.req.raw, token, BEARER_CHALLENGE, doorOf(c.req.path, token))
+    const door = reader.repository + doorOf(c.req.path, token)
+    const attempt = await attempts.admit(c.req.raw, token, BEARER_CHALLENGE, door)
     await next()
     if (c.res.status === 401) attempt.failed()
     return undefined
@@ -40,7 +41,7 @@ export function guardApi(api: Hono<{ Bindings: Env }>, reader: Reader): void {
 const isReading = (c: Context): boolean => ['GET', 'HEAD'].includes(c.req.method) && READING.test(c.req.path)
 
 /**
- * All that takes a token is one door. Where the bootstrap secret is wanted a good token is none, and elsewhere the secret
+ * All of a repository that takes a token is one door. Where the bootstrap secret is wanted a good token is none, and elsewhere the secret
  * is: neither may be taken for bad where it is good.
  */
 const doorOf = (path: string, token: string): string => (TOKEN.test(token) && !CEREMONY.test(path) ? '' : path)

@@ -1,8 +1,10 @@
 // The API's reading half: projects, releases, files, as the present publication names them. State: none. Open to whoever
 // may read the index. Bucket reads: 1 warm (the timestamp); cold those of `publication.ts` and 1 for the page or the list.
+
 import { parseFilename } from '../pypi/filenames.ts'
 import { encodeSegment } from '../pypi/names.ts'
 import type { PageFile } from '../pypi/page.ts'
+import { baseOf } from '../tuf/layout.ts'
 import { answer } from './api-json.ts'
 import type { Env } from './env.ts'
 import { NotFound } from './errors.ts'
@@ -41,7 +43,7 @@ const found = (schema: typeof LIST) => ({ 200: { description: 'As the present pu
 const project = { project: projectName }
 const release = { project: projectName, version: releaseName }
 
-const fileOf = ({ shard, project: of }: ProjectData['page'], file: PageFile) => ({
+const fileOf = (repository: string, { shard, project: of }: ProjectData['page'], file: PageFile) => ({
   filename: file.filename,
   version: parseFilename(file.filename).version,
   size: file.size,
@@ -49,7 +51,7 @@ const fileOf = ({ shard, project: of }: ProjectData['page'], file: PageFile) => 
   uploaded: file.uploadTime,
   ...(file.requiresPython === undefined ? {} : { requiresPython: file.requiresPython }),
   yanked: file.yanked,
-  url: `/files/${shard}/${of}/${encodeSegment(file.filename)}`,
+  url: `${baseOf(repository)}/files/${shard}/${of}/${encodeSegment(file.filename)}`,
 })
 
 const releaseOf = ({ version, files }: ProjectData['releases'][number]) => ({
@@ -127,7 +129,11 @@ export function readOperations(reader: Reader): AnyOperation[] {
         const { page, releases } = await read(env, path.project)
         const one = findRelease(releases, path.version)
         if (!one) throw new NotFound(`Project '${path.project}' has no such release.`)
-        return answer({ ok: true, ...releaseOf(one), files: one.files.map((file) => fileOf(page, file)) })
+        return answer({
+          ok: true,
+          ...releaseOf(one),
+          files: one.files.map((file) => fileOf(reader.repository, page, file)),
+        })
       },
     }),
     operation({
@@ -139,7 +145,7 @@ export function readOperations(reader: Reader): AnyOperation[] {
       answers: found(given({ files: list(FILE) }).schema),
       run: async ({ env, path }) => {
         const { page } = await read(env, path.project)
-        return answer({ ok: true, files: page.files.map((file) => fileOf(page, file)) })
+        return answer({ ok: true, files: page.files.map((file) => fileOf(reader.repository, page, file)) })
       },
     }),
     operation({
@@ -153,7 +159,7 @@ export function readOperations(reader: Reader): AnyOperation[] {
         const { page } = await read(env, path.project)
         const file = page.files.find(({ filename }) => filename === path.filename)
         if (!file) throw new NotFound(`Project '${path.project}' has no file '${path.filename}'.`)
-        return answer({ ok: true, ...fileOf(page, file) })
+        return answer({ ok: true, ...fileOf(reader.repository, page, file) })
       },
     }),
   ]

@@ -6,11 +6,12 @@
 import type { Done, Refused } from '../durable-objects/rpc.ts'
 import { algorithmOf } from '../tuf/digest.ts'
 import { blobKey } from '../tuf/layout.ts'
+import { pathInside } from './addresses.ts'
 import { answer, problem } from './api-json.ts'
 import type { Env } from './env.ts'
 import { bucket, log, NotFound, Problem } from './errors.ts'
 import { type AnyOperation, operation } from './operations.ts'
-import { rawPath, segmentsBehind } from './paths.ts'
+import { segmentsBehind } from './paths.ts'
 import type { Target } from './publication.ts'
 import type { Reader } from './reader.ts'
 import { flag, given, hex64, integer, maybe, text, word } from './shapes.ts'
@@ -65,7 +66,7 @@ async function putTarget(
   declared: string | undefined,
 ): Promise<Response> {
   const { repository } = reader
-  const path = segmentsBehind(MARK, rawPath(request).replace(`/r/${repository}`, ''))?.join('/')
+  const path = segmentsBehind(MARK, pathInside(repository, request))?.join('/')
   if (!path) throw new Problem(400, 'That is not a target path.')
   const length = lengthOf(request)
   const found = await (await reader.current(env)).find(env, path)

@@ -1,10 +1,13 @@
 // The operators' API, JSON in and out: what stands in the table of operations, and the OpenAPI document that is written
-// from the same table. State: none. Whether a caller may do what is asked is decided by the publisher in the transaction of
+// from the same table; a table for each kind of repository, and one for what is none yet. State: none. Whether a caller may do what is asked is decided by the publisher in the transaction of
 // the change. Errors are application/problem+json (RFC 9457); nothing is cached, answers hold secrets.
+
 import { Hono } from 'hono'
+import { baseOf } from '../tuf/layout.ts'
+import { pathInside } from './addresses.ts'
 import { adoptionOperations, handingOver } from './api-adopt.ts'
 import { attestationOperations } from './api-attestations.ts'
-import { ceremonyOperations } from './api-ceremony.ts'
+import { ceremonyOperation, keysOperation } from './api-ceremony.ts'
 import { guardApi } from './api-guard.ts'
 import { answer, closeApi } from './api-json.ts'
 import { projectOperations } from './api-projects.ts'
@@ -20,6 +23,7 @@ import type { Env } from './env.ts'
 import { openApiOf } from './openapi.ts'
 import { type AnyOperation, addOperations } from './operations.ts'
 import type { Reader } from './reader.ts'
+import type { Kind } from './trust.ts'
 
 /** Of every repository: who may write, what people sign, how fresh it is kept, and how it is repaired. */
 const common = (reader: Reader): AnyOperation[] => [
@@ -29,10 +33,9 @@ const common = (reader: Reader): AnyOperation[] => [
   ...upkeepOperations(reader.repository),
 ]
 
-/** @param reader of the index that is shown */
-export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
+const ofIndex = (reader: Reader): AnyOperation[] => {
   const { repository } = reader
-  return apiOf(reader, '/', [
+  return [
     ...readOperations(reader),
     ...projectOperations(repository),
     ...uploadOperations(repository),
@@ -40,19 +43,36 @@ export function createApi(reader: Reader): Hono<{ Bindings: Env }> {
     ...publisherOperations(repository),
     ...attestationOperations(repository),
     ...common(reader),
-    ...ceremonyOperations(repository),
-  ])
+    keysOperation(repository),
+    ceremonyOperation(repository),
+  ]
 }
 
-/** Of a repository that is signed elsewhere. @param server what stands before `/api/` in its URLs */
-export const createAdoptedApi = (reader: Reader, server: string): Hono<{ Bindings: Env }> =>
-  apiOf(reader, server, [...adoptionOperations(reader.repository), ...targetOperations(reader), ...common(reader)])
+const ofAdopted = (reader: Reader): AnyOperation[] => [
+  keysOperation(reader.repository),
+  ...adoptionOperations(reader.repository),
+  ...targetOperations(reader),
+  ...common(reader),
+]
 
-function apiOf(reader: Reader, server: string, operations: readonly AnyOperation[]): Hono<{ Bindings: Env }> {
-  const api = new Hono<{ Bindings: Env }>()
+/** With the first keys it is settled what it becomes; a lost one is repaired under the bootstrap secret. */
+const ofNone = (reader: Reader): AnyOperation[] => [
+  keysOperation(reader.repository),
+  ceremonyOperation(reader.repository),
+  ...adoptionOperations(reader.repository),
+  ...common(reader),
+]
+
+export type ApiOf = Hono<{ Bindings: Env }>
+
+/** @param kind undefined: nobody has said yet that there is such a repository */
+export function createApi(reader: Reader, kind: Kind | undefined): ApiOf {
+  const { repository } = reader
+  const operations = kind === 'index' ? ofIndex(reader) : kind === 'adopted' ? ofAdopted(reader) : ofNone(reader)
+  const api: ApiOf = new Hono<{ Bindings: Env }>({ getPath: (request) => pathInside(repository, request) })
   guardApi(api, reader)
   addOperations(api, operations)
-  const document = openApiOf(operations, server)
+  const document = openApiOf(operations, baseOf(repository) || '/')
   /** What stands in the table of operations, as OpenAPI 3.1. */
   api.get('/api/openapi.json', () => answer({ ok: true, ...document }))
   closeApi(api)

@@ -34,13 +34,13 @@ export class Attempts {
    * To be called before the publisher is asked.
    *
    * @param challenge of a 401
-   * @param door what was knocked at: what is none here may be good there
+   * @param door what was knocked at, a repository or a part of it: what is none here may be good there
    * @throws Problem 401 for what failed just now, 429 for an address that failed too often
    */
-  async admit(request: Request, token: string, challenge: string, door = ''): Promise<Attempt> {
+  async admit(request: Request, token: string, challenge: string, door: string): Promise<Attempt> {
     const digest = await digestOf(token)
     const now = Date.now()
-    if ((this.#bad.get(digest + door) ?? 0) > now)
+    if ((this.#bad.get(`${digest} ${door}`) ?? 0) > now)
       throw new Problem(401, UNAUTHENTICATED, { 'WWW-Authenticate': challenge })
     const address = addressOf(request)
     const failures = this.#failures.get(address)
@@ -48,7 +48,7 @@ export class Attempts {
       throw new Problem(429, 'Too many tokens from this address were none: try again in a minute.', {
         'Retry-After': String(Math.ceil((failures.until - now) / 1000)),
       })
-    return { digest, failed: () => this.#note(address, digest + door) }
+    return { digest, failed: () => this.#note(address, `${digest} ${door}`) }
   }
 
   #note(address: string, bad: string): void {

@@ -1,45 +1,86 @@
-import { createApi } from './api.ts'
-import { NotInitialised, Problem } from './errors.ts'
+import { baseOf, MAIN } from '../tuf/layout.ts'
+import { pathInside } from './addresses.ts'
+import { type ApiOf, createApi } from './api.ts'
+import { Caches } from './caches.ts'
+import { NotFound, NotInitialised, Problem } from './errors.ts'
 import { Feeds } from './feeds.ts'
 import { answerFile } from './files.ts'
 import { HealthCheck } from './health.ts'
 import { answerHome } from './home.ts'
 import { answerProvenance } from './integrity.ts'
-import { oidc } from './oidc.ts'
-import { isLoopback, rawPath } from './paths.ts'
+import { createOidc } from './oidc.ts'
+import { isLoopback } from './paths.ts'
 import { answerPypiJson } from './pypi-json.ts'
 import { Reader } from './reader.ts'
 import { guardReading } from './reading.ts'
 import { answerSimple } from './simple.ts'
 import { type Face, type FaceContext, newFace } from './surface.ts'
+import type { Kind } from './trust.ts'
 import { answerTuf } from './tuf.ts'
-import { upload } from './upload.ts'
+import { createUpload } from './upload.ts'
 
-/** To `twine --repository-url` with the index's address, above all. */
-const READ_ONLY = 'This can only be read: files are uploaded to /legacy/.'
+export interface RepositoryFace extends Face {
+  /** Whether the publisher has said so; once it has, for ever. */
+  exists(): boolean
+}
+
+const API = /^\/api(?:\/.*)?$/
 
 /**
  * What says for itself who may do what: writing, and how CI comes to a token. Metrics and health do as well, because they
  * have to answer also when nothing can be read.
  */
-const OWN_RULES =
-  /^\/(?:api|api\/.*|legacy\/?|legacy\/\/?(?:reserve|finalize)|legacy\/uploads\/.*|_\/oidc\/.*|\.well-known\/pytp|metrics|healthz)$/
+const OWN_RULES: Readonly<Record<Kind, RegExp>> = {
+  index:
+    /^\/(?:api|api\/.*|legacy\/?|legacy\/\/?(?:reserve|finalize)|legacy\/uploads\/.*|_\/oidc\/.*|\.well-known\/pytp|metrics|healthz)$/,
+  adopted: /^\/(?:api|api\/.*|metrics|healthz)$/,
+}
+/** Metadata and targets: all there is to read of a repository that is signed elsewhere. */
+const ADOPTED_READS = /^\/tuf\//
 
-/** @param repository whose bucket keys are read; the public URL space has one repository */
-export function createFace(repository: string): Face {
-  const reader = new Reader(repository)
+/**
+ * The face of one repository: the same routes for every one, under its own address. Which of them there are hangs on what
+ * kind of repository it is. That `main` is an index is known; of any other the publisher says it with what is trusted.
+ */
+export function createFace(repository: string, caches = new Caches()): RepositoryFace {
+  const base = baseOf(repository)
+  const reader = new Reader(repository, caches)
   const health = new HealthCheck(reader)
   const feeds = new Feeds(reader)
-  const words = { nothing: 'There is nothing here: the packages are under /simple/.', readOnly: READ_ONLY }
-  const { face, reads } = newFace(rawPath, words, async (c, next) => {
-    if (c.req.path !== '/healthz') await admit(c, reader)
-    await (OWN_RULES.test(c.req.path) ? next() : guardReading(c, reader, next))
-  })
-  const simple = (base: string) => (c: FaceContext) => answerSimple(c.env, reader, c.req.raw, base, c.req.path)
+  const kind = (): Kind | undefined => (repository === MAIN ? 'index' : reader.trust.kind)
+  const words = {
+    nothing: () =>
+      kind() === 'index' ? `There is nothing here: the packages are under ${base}/simple/.` : 'There is nothing here.',
+    // To `twine --repository-url` with the index's address, above all.
+    readOnly: () =>
+      kind() === 'index' ? `This can only be read: files are uploaded to ${base}/legacy/.` : 'This can only be read.',
+  }
+  const { face, reads } = newFace(
+    (request) => pathInside(repository, request),
+    words,
+    async (c, next) => {
+      const { path } = c.req
+      if (path !== '/healthz') await admit(c, reader)
+      const rules = OWN_RULES[kind() ?? 'index']
+      if (rules.test(path)) return next()
+      return guardReading(c, reader, () => {
+        if (kind() === 'adopted' && !ADOPTED_READS.test(path)) throw new NotFound()
+        return next()
+      })
+    },
+  )
+  const simple = (below: string) => (c: FaceContext) => answerSimple(c.env, reader, c.req.raw, below, c.req.path)
 
-  face.route('/', upload)
-  face.route('/', createApi(reader))
-  face.route('/', oidc)
+  face.route('/', createUpload(repository))
+  const apis = new Map<Kind | undefined, ApiOf>()
+  const api = (c: FaceContext): Response | Promise<Response> => {
+    const of = kind()
+    if (!apis.has(of)) apis.set(of, createApi(reader, of))
+    return apis.get(of)!.fetch(c.req.raw, c.env, c.executionCtx)
+  }
+  face.all('/api', api)
+  face.all('/api/*', api)
+  face.route('/', createOidc(repository))
   reads('/', (c) => answerHome(c.env, reader, c.req.raw))
   reads('/healthz', (c) => health.answer(c.env, c.req.raw))
   reads('/metrics', (c) => health.metrics(c.env, c.req.raw))
@@ -51,7 +92,7 @@ export function createFace(repository: string): Face {
   reads('/pypi/*', (c) => answerPypiJson(c.env, reader, c.req.raw, c.req.path))
   reads('/rss/*', (c) => feeds.answer(c.env, c.req.raw, c.req.path))
   reads('/tuf/*', (c) => answerTuf(c.env, reader, c.req.raw, c.req.path))
-  return face
+  return Object.assign(face, { exists: () => reader.trust.kind !== undefined })
 }
 
 /**
@@ -60,6 +101,7 @@ export function createFace(repository: string): Face {
  * trust it. (421, Misdirected Request: asking again does not help, another name does.)
  */
 async function admit(c: FaceContext, reader: Reader): Promise<void> {
+  const { path, method } = c.req
   try {
     const { development } = await reader.trust.get(c.env)
     if (development && !isLoopback(c.req.raw))
@@ -68,7 +110,12 @@ async function admit(c: FaceContext, reader: Reader): Promise<void> {
         'This is a development index: it answers under 127.0.0.1, localhost and [::1] and no other name.',
       )
   } catch (error) {
-    const writes = c.req.path.startsWith('/api/') || c.req.method === 'POST'
-    if (!(error instanceof NotInitialised && writes)) throw error
+    const writes = API.test(path) || method === 'POST'
+    if (error instanceof NotInitialised && writes) return
+    // Its owner mends it through the API, also where the bucket has lost what is trusted.
+    if (reader.trust.kind === 'adopted' && OWN_RULES.adopted.test(path) && !isMisdirected(error)) return
+    throw error
   }
 }
+
+const isMisdirected = (error: unknown): boolean => error instanceof Problem && error.status === 421

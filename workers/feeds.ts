@@ -3,6 +3,7 @@
 // Cost: one read of the timestamp; one RPC a minute and isolate.
 import type { RecentAnswer } from '../durable-objects/rpc-projects.ts'
 import { encodeSegment } from '../pypi/names.ts'
+import { nameOf, urlOf } from './addresses.ts'
 import type { Env } from './env.ts'
 import { NotFound, publisher, Unavailable } from './errors.ts'
 import { Flights } from './memory.ts'
@@ -33,9 +34,10 @@ export class Feeds {
     if (!about) throw new NotFound()
     // As every other answer: none from an index that cannot be verified.
     await this.#reader.current(env)
-    const { origin, host } = new URL(request.url)
-    const items = about.items(await this.#ask(env), origin)
-    return new Response(render(`${host}: ${about.title}`, origin, about.description, items), {
+    const index = urlOf(this.#reader.repository, request)
+    const items = about.items(await this.#ask(env), index)
+    const title = `${nameOf(index)}: ${about.title}`
+    return new Response(render(title, index, about.description, items), {
       headers: {
         'Content-Type': 'application/rss+xml; charset=utf-8',
         'Cache-Control': request.headers.has('Authorization') ? 'private, no-cache' : 'public, no-cache',
@@ -57,27 +59,27 @@ export class Feeds {
 }
 
 const FEEDS: Readonly<
-  Record<string, { title: string; description: string; items(recent: Recent, origin: string): Item[] }>
+  Record<string, { title: string; description: string; items(recent: Recent, index: string): Item[] }>
 > = {
   '/rss/updates.xml': {
     title: 'recent updates',
     description: 'The newest releases of this index',
-    items: ({ releases }, origin) =>
+    items: ({ releases }, index) =>
       releases.map(({ project, version, uploaded }) => ({
         title: `${project} ${version}`,
-        link: `${origin}/simple/${project}/`,
-        id: `${origin}/pypi/${project}/${encodeSegment(version)}/json`,
+        link: `${index}/simple/${project}/`,
+        id: `${index}/pypi/${project}/${encodeSegment(version)}/json`,
         time: uploaded,
       })),
   },
   '/rss/packages.xml': {
     title: 'newest packages',
     description: 'The newest projects of this index',
-    items: ({ projects }, origin) =>
+    items: ({ projects }, index) =>
       projects.map(({ project, created }) => ({
         title: `${project} added`,
-        link: `${origin}/simple/${project}/`,
-        id: `${origin}/simple/${project}/`,
+        link: `${index}/simple/${project}/`,
+        id: `${index}/simple/${project}/`,
         time: created,
       })),
   },
@@ -87,7 +89,7 @@ const ESCAPES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;'
 const escaped = (text: string): string => text.replace(/[&<>"']/g, (c) => ESCAPES[c]!)
 
 /** RFC 822 dates, as RSS 2.0 wants them: what `toUTCString` writes. */
-function render(title: string, origin: string, description: string, items: readonly Item[]): string {
+function render(title: string, index: string, description: string, items: readonly Item[]): string {
   const entries = items.map(
     ({ title: name, link, id, time }) => `<item>
 <title>${escaped(name)}</title>
@@ -101,7 +103,7 @@ function render(title: string, origin: string, description: string, items: reado
 <rss version="2.0">
 <channel>
 <title>${escaped(title)}</title>
-<link>${escaped(origin)}/</link>
+<link>${escaped(index)}/</link>
 <description>${escaped(description)}</description>
 <language>en</language>
 ${entries.join('')}</channel>

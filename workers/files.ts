@@ -6,13 +6,14 @@
 // Bucket reads beside the timestamp's: file 1, or 0 from memory and for HEAD, 304; metadata 1 + 1 for the page, then 0.
 import { PageError, parseProjectJson } from '../pypi/simple.ts'
 import { blobMetadataKey } from '../tuf/layout.ts'
+import type { Promised } from './caches.ts'
 import { IMMUTABLE, objectOf, sendBytes, sendObject, staleness, UNTRUSTED_CONTENT } from './content.ts'
 import type { Env } from './env.ts'
 import { Corrupt, NotFound } from './errors.ts'
 import { readNamed } from './objects.ts'
 import { segmentsBehind } from './paths.ts'
 import type { Publication, Target } from './publication.ts'
-import type { Promised, Reader } from './reader.ts'
+import type { Reader } from './reader.ts'
 import { projectTarget } from './simple.ts'
 
 /** What readers take at most (our verifying proxy and client); a METADATA file of PyPI is some kB. */
@@ -69,11 +70,12 @@ async function promisedMetadata(
   const page = await publication.find(env, projectTarget(project, 'json'))
   if (!page) return undefined
   const [, shard, , filename] = file.path.split('/') as [string, string, string, string]
-  let promises = reader.promises.get(page.sha256)
+  const object = objectOf(publication.trusted.place, page)
+  let promises = reader.promises.get(object.key)
   if (!promises) {
-    const bytes = await reader.whole(env, objectOf(publication.trusted.place, page), reader.pages)
+    const bytes = await reader.whole(env, object, reader.pages)
     promises = readPromises(bytes, project, shard)
-    reader.promises.set(page.sha256, promises, bytes.length)
+    reader.promises.set(object.key, promises, bytes.length)
   }
   const promised = promises.get(filename)
   return promised?.file === file.sha256 ? promised.metadata : undefined

@@ -1,6 +1,9 @@
 // The page for people: `/`. What is in this index, how to install from it, and by what it can be checked. One HTML text,
 // no script, no outside asset, everything escaped. Bucket reads: as a project page, of the list.
+
 import { formatDate } from '../tuf/dates.ts'
+import { baseOf } from '../tuf/layout.ts'
+import { nameOf, urlOf } from './addresses.ts'
 import { objectOf, staleness, WHOLE_BYTES_MAX } from './content.ts'
 import type { Env } from './env.ts'
 import { Corrupt } from './errors.ts'
@@ -24,7 +27,7 @@ export async function answerHome(env: Env, reader: Reader, request: Request): Pr
   const packages =
     list.length <= WHOLE_BYTES_MAX ? readList(await reader.whole(env, objectOf(place, list), reader.pages)) : undefined
   const nonce = crypto.randomUUID()
-  const html = render({ origin: new URL(request.url).origin, publication, packages, nonce, now: Date.now() })
+  const html = render({ url: urlOf(reader.repository, request), publication, packages, nonce, now: Date.now() })
   return new Response(html, {
     headers: {
       'Content-Type': 'text/html; charset=utf-8',
@@ -60,25 +63,27 @@ function duration(ms: number): string {
 }
 
 interface Facts {
-  origin: string
+  /** Of the index, without the slash at its end. */
+  url: string
   publication: Publication
   packages: Packages | undefined
   nonce: string
   now: number
 }
 
-function render({ origin, publication, packages, nonce, now }: Facts): string {
+function render({ url, publication, packages, nonce, now }: Facts): string {
   const { trusted, timestamp } = publication
-  const index = escaped(`${origin}/simple/`)
+  const index = escaped(`${url}/simple/`)
   const fingerprint = trusted.files.get(1)?.sha256 ?? ''
+  const base = baseOf(trusted.place.repository)
   const left = timestamp.signed.expiresMs - now
   const freshness =
     left > 0
       ? `<span class="good">fresh</span> for another ${duration(left)}`
       : `<strong class="bad">stale</strong> since ${escaped(timestamp.signed.expires)}`
   const first = escaped(packages?.names[0] ?? 'PACKAGE')
-  const host = escaped(new URL(origin).host)
-  const legacy = escaped(`${origin}/legacy/`)
+  const host = escaped(nameOf(url))
+  const legacy = escaped(`${url}/legacy/`)
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -108,15 +113,15 @@ ${trusted.development ? DEVELOPMENT : ''}<section aria-labelledby="install">
 </section>
 <section aria-labelledby="packages">
 <h2 id="packages">Packages</h2>
-${packageList(packages)}</section>
+${packageList(packages, base)}</section>
 <section aria-labelledby="verify">
 <h2 id="verify">Verify</h2>
 <p>A client that begins with the first root below accepts nothing that the operator's keys did not sign. Take it once, and
 compare its SHA-256 with what the operator published elsewhere. With the client of <code>tuf-edge</code>:</p>
-<pre tabindex="0"><code>curl -o root.json ${escaped(`${origin}/tuf/1.root.json`)}</code></pre>
-<pre tabindex="0"><code>npx tuf-edge fetch ${first} --index ${escaped(`${origin}/`)} --root root.json --into downloads</code></pre>
+<pre tabindex="0"><code>curl -o root.json ${escaped(`${url}/tuf/1.root.json`)}</code></pre>
+<pre tabindex="0"><code>npx tuf-edge fetch ${first} --index ${escaped(`${url}/`)} --root root.json --into downloads</code></pre>
 <dl>
-<dt>First root</dt><dd><a href="/tuf/1.root.json">/tuf/1.root.json</a></dd>
+<dt>First root</dt><dd><a href="${base}/tuf/1.root.json">${base}/tuf/1.root.json</a></dd>
 <dt>Its SHA-256</dt><dd><code class="digest">${escaped(fingerprint)}</code></dd>
 <dt>Present root</dt><dd>version ${trusted.root.signed.version}, until ${escaped(trusted.root.signed.expires)}</dd>
 <dt>Timestamp</dt><dd>version ${publication.version}, until ${escaped(formatDate(timestamp.signed.expiresMs))}</dd>
@@ -130,18 +135,18 @@ compare its SHA-256 with what the operator published elsewhere. With the client 
 
 const counted = (count: number): string => (count === 1 ? '1 package' : `${count.toLocaleString('en')} packages`)
 
-function packageList(packages: Packages | undefined): string {
-  if (!packages) return '<p>There are too many to list here: see <a href="/simple/">the whole index</a>.</p>\n'
+function packageList(packages: Packages | undefined, base: string): string {
+  if (!packages) return `<p>There are too many to list here: see <a href="${base}/simple/">the whole index</a>.</p>\n`
   if (packages.count === 0) return '<p>None yet. The first upload appears here.</p>\n'
   const items = packages.names.map(
-    (name) => `<li><a href="/simple/${encodeURIComponent(name)}/">${escaped(name)}</a></li>`,
+    (name) => `<li><a href="${base}/simple/${encodeURIComponent(name)}/">${escaped(name)}</a></li>`,
   )
   const more = packages.count - packages.names.length
   const rest =
-    more > 0 ? `<p>and ${more.toLocaleString('en')} more in <a href="/simple/">the whole index</a>.</p>\n` : ''
+    more > 0 ? `<p>and ${more.toLocaleString('en')} more in <a href="${base}/simple/">the whole index</a>.</p>\n` : ''
   const first = encodeURIComponent(packages.names[0]!)
   const pages = `<p>These are the pages that installers read: files and nothing else. What a package says of itself is at
-<a href="/pypi/${first}/json">/pypi/${first}/json</a>, and so for each.</p>\n`
+<a href="${base}/pypi/${first}/json">${base}/pypi/${first}/json</a>, and so for each.</p>\n`
   return `${pages}<ul>\n${items.join('\n')}\n</ul>\n${rest}`
 }
 

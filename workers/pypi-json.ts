@@ -2,12 +2,15 @@
 // The page says which files there are, and its digest of a METADATA what the release says of itself; fields nobody signed
 // (downloads, MD5, comments) are what Warehouse writes for "unknown".
 // Bucket reads: 1 warm; cold those of `publication.ts`, the page and one METADATA.
+
 import { type CoreMetadata, parseCoreMetadata } from '../pypi/core-metadata.ts'
 import { parseFilename } from '../pypi/filenames.ts'
 import { encodeSegment, isValidName, normalizeName } from '../pypi/names.ts'
 import type { PageFile, ProjectPage } from '../pypi/page.ts'
 import { Refusal } from '../pypi/refusal.ts'
 import { parseVersion, releaseKey } from '../pypi/versions.ts'
+import { baseOf } from '../tuf/layout.ts'
+import { urlOf } from './addresses.ts'
 import type { Env } from './env.ts'
 import { metadataOf } from './files.ts'
 import { segmentsBehind } from './paths.ts'
@@ -27,17 +30,20 @@ export async function answerPypiJson(env: Env, reader: Reader, request: Request,
   const project = normalizeName(name)
   if (project !== name) {
     const rest = version === undefined ? '' : `/${encodeSegment(version)}`
-    return new Response(null, { status: 301, headers: { Location: `/pypi/${project}${rest}/json` } })
+    return new Response(null, {
+      status: 301,
+      headers: { Location: `${baseOf(reader.repository)}/pypi/${project}${rest}/json` },
+    })
   }
   const data = await readProject(env, reader, publication, project)
   if (!data) return notFound()
   const release = version === undefined ? latestOf(data.releases) : findRelease(data.releases, releaseKey(version))
   if (!release) return notFound()
-  const { origin } = new URL(request.url)
+  const index = urlOf(reader.repository, request)
   const metadata = await aboutRelease(env, reader, publication, data.page, release)
-  const urls = (files: readonly PageFile[]) => files.map((file) => fileOf(origin, data.page, file))
+  const urls = (files: readonly PageFile[]) => files.map((file) => fileOf(index, data.page, file))
   const body = {
-    info: infoOf(origin, project, release, metadata),
+    info: infoOf(index, project, release, metadata),
     last_serial: data.serial,
     ...(version === undefined
       ? { releases: Object.fromEntries(data.releases.map((each) => [each.version, urls(each.files)])) }
@@ -81,7 +87,7 @@ async function aboutRelease(
   }
 }
 
-function infoOf(origin: string, project: string, { version, files }: Release, about: CoreMetadata | undefined) {
+function infoOf(index: string, project: string, { version, files }: Release, about: CoreMetadata | undefined) {
   const field = (name: string): string | null => about?.fields.get(name)?.[0] ?? null
   const list = (values: readonly string[] | undefined) => (values && values.length > 0 ? values : null)
   const yanked = isYanked(files)
@@ -106,12 +112,12 @@ function infoOf(origin: string, project: string, { version, files }: Release, ab
     maintainer: field('maintainer'),
     maintainer_email: field('maintainer-email'),
     name: about?.name ?? project,
-    package_url: `${origin}/simple/${project}/`,
+    package_url: `${index}/simple/${project}/`,
     platform: field('platform'),
-    project_url: `${origin}/simple/${project}/`,
+    project_url: `${index}/simple/${project}/`,
     project_urls: urls.length > 0 ? Object.fromEntries(urls) : null,
     provides_extra: list(about?.providesExtra),
-    release_url: `${origin}/pypi/${project}/${encodeSegment(version)}/json`,
+    release_url: `${index}/pypi/${project}/${encodeSegment(version)}/json`,
     requires_dist: list(about?.requiresDist),
     requires_python: about?.requiresPython ?? files[0]?.requiresPython ?? null,
     summary: about?.summary ?? null,
@@ -121,7 +127,7 @@ function infoOf(origin: string, project: string, { version, files }: Release, ab
   }
 }
 
-function fileOf(origin: string, { shard, project }: ProjectPage, file: PageFile) {
+function fileOf(index: string, { shard, project }: ProjectPage, file: PageFile) {
   const parsed = parseFilename(file.filename)
   const time = file.uploadTime.replace(/Z$/, '')
   return {
@@ -136,7 +142,7 @@ function fileOf(origin: string, { shard, project }: ProjectPage, file: PageFile)
     size: file.size,
     upload_time: time.replace(/\.\d+$/, ''),
     upload_time_iso_8601: file.uploadTime,
-    url: `${origin}/files/${shard}/${project}/${encodeSegment(file.filename)}`,
+    url: `${index}/files/${shard}/${project}/${encodeSegment(file.filename)}`,
     yanked: file.yanked !== false,
     yanked_reason: typeof file.yanked === 'string' ? file.yanked : null,
   }

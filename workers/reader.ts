@@ -14,19 +14,12 @@ import { pageKey, timestampKey } from '../tuf/layout.ts'
 import { LIMITS } from '../tuf/limits.ts'
 import { type Envelope, parseTimestamp, type Timestamp } from '../tuf/metadata.ts'
 import { verifyRole } from '../tuf/verify.ts'
+import { Caches, type Promised } from './caches.ts'
 import type { Env } from './env.ts'
 import { bucket, Corrupt, log, publisher, verifying } from './errors.ts'
-import {
-  ByteCache,
-  FILES_BYTES_MAX,
-  Flights,
-  PAGES_BYTES_MAX,
-  PROMISES_BYTES_MAX,
-  ROLES_BYTES_MAX,
-  within,
-} from './memory.ts'
+import { type ByteCache, Flights, within } from './memory.ts'
 import { bounded, type Expected, readVerified } from './objects.ts'
-import { Publication, type Role, type Target } from './publication.ts'
+import { Publication, type Shared, type Target } from './publication.ts'
 import { Purges } from './purges.ts'
 import { Trust, type Trusted } from './trust.ts'
 
@@ -47,30 +40,27 @@ const FLIP_NOTED_MS = 250
 const PRIVATE_KEPT_MS = 60_000
 const RETAINED_ENTRIES_MAX = 2_000
 
-/** What a project's page promises about one file's metadata. */
-export interface Promised {
-  file: string
-  metadata: string | undefined
-}
-
 export class Reader {
   readonly repository: string
   readonly trust: Trust
-  /** By bucket key and what the bytes were verified by. */
-  readonly pages = new ByteCache<Uint8Array>(PAGES_BYTES_MAX)
-  readonly files = new ByteCache<Uint8Array>(FILES_BYTES_MAX)
+  readonly pages: ByteCache<Uint8Array>
+  readonly files: ByteCache<Uint8Array>
+  readonly promises: ByteCache<ReadonlyMap<string, Promised>>
   readonly purges = new Purges()
-  /** By digest of a JSON page: file name → digest of the file and of its metadata. */
-  readonly promises = new ByteCache<ReadonlyMap<string, Promised>>(PROMISES_BYTES_MAX)
   readonly #flights = new Flights()
-  readonly #shared = { roles: new ByteCache<Role>(ROLES_BYTES_MAX), flights: this.#flights }
+  readonly #shared: Shared
   readonly #retained = new Map<string, { until: number; retained: boolean }>()
   #current: { etag: string; publication: Publication } | undefined
   #nudgedAt = 0
   #lookedAt = 0
 
-  constructor(repository: string) {
+  /** @param caches of the isolate, which other repositories' readers have too */
+  constructor(repository: string, caches = new Caches()) {
     this.repository = repository
+    this.pages = caches.pages
+    this.files = caches.files
+    this.promises = caches.promises
+    this.#shared = { roles: caches.roles, flights: this.#flights }
     this.trust = new Trust(repository, this.#flights)
   }
 

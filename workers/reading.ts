@@ -39,7 +39,7 @@ export async function mustRead(env: Env, repository: string, request: Request): 
 }
 
 async function ask(env: Env, repository: string, request: Request, token: string, key: string) {
-  const attempt = await attempts.admit(request, token, READ_CHALLENGE)
+  const attempt = await attempts.admit(request, token, READ_CHALLENGE, repository)
   const answer = await flights.share(key, () => publisher(async () => env.MEMBER.mayRead(repository, token)))
   if (!answer.ok && answer.status === 401) attempt.failed()
   else if (answer.ok || answer.status === 403) {

@@ -5,9 +5,11 @@
 //
 // No Last-Modified: signed metadata has no date for a page, and the bucket's date of an object is not verified, changes
 // when a page is repaired, and would cost a read for each 304. The strong entity tag is enough for pip, uv and poetry.
+
 import { isValidName, normalizeName } from '../pypi/names.ts'
 import { chooseForm, contentTypeOf, PAGE_TYPES, type PageForm } from '../pypi/negotiate.ts'
 import { shardOf } from '../tuf/bins.ts'
+import { baseOf } from '../tuf/layout.ts'
 import { objectOf, sendObject, staleness, WHOLE_BYTES_MAX } from './content.ts'
 import type { Env } from './env.ts'
 import { NotFound, Problem } from './errors.ts'
@@ -36,6 +38,7 @@ export async function answerSimple(
 ): Promise<Response> {
   // Asked first, so that even a redirect or a 404 comes from a repository that exists and verifies.
   const publication = await reader.current(env)
+  const redirect = (to: string) => moved(baseOf(reader.repository) + to)
   if (`${path}/` === base) return redirect(base)
   const segments = segmentsBehind(base, path)
   if (!segments) throw new NotFound()
@@ -43,14 +46,14 @@ export async function answerSimple(
   if (rest.length > 0 || (slash !== undefined && slash !== '')) throw new NotFound()
 
   const project = name === '' ? undefined : normalizeName(name!)
-  if (project !== undefined && !isValidName(name!)) throw new NotFound(NO_PROJECT)
+  if (project !== undefined && !isValidName(name!)) throw new NotFound(noProject(reader))
   if (project !== undefined && (name !== project || slash === undefined)) return redirect(`${base}${project}/`)
 
   const query = new URL(request.url).searchParams.get('format')
   const form = chooseForm(request.headers.get('Accept'), query)
   if (!form) throw new Problem(406, `This index has: ${Object.values(PAGE_TYPES).join(', ')}.`, VARY)
   const target = await publication.find(env, project === undefined ? listTarget(form) : projectTarget(project, form))
-  if (!target) throw new Problem(404, NO_PROJECT, VARY)
+  if (!target) throw new Problem(404, noProject(reader), VARY)
   const expected = objectOf(publication.trusted.place, target)
   const serial = await lastSerial(env, reader, request, expected)
   const privately = request.headers.has('Authorization')
@@ -75,8 +78,9 @@ async function lastSerial(env: Env, reader: Reader, request: Request, page: Expe
   return bytes && serialOf(bytes)
 }
 
-const NO_PROJECT = 'There is no project of that name: /simple/ lists what is here.'
+const noProject = ({ repository }: Reader): string =>
+  `There is no project of that name: ${baseOf(repository)}/simple/ lists what is here.`
 
-/** `to` is made of a normalised name alone, so nothing of the request can turn it into another place. */
-const redirect = (to: string): Response =>
+/** `to` is made of the repository's name and a normalised one alone, so nothing of the request can turn it into another place. */
+const moved = (to: string): Response =>
   new Response(null, { status: 301, headers: { ...VARY, Location: to, 'Cache-Control': 'public, no-cache' } })

@@ -10,9 +10,9 @@ export type FaceContext = Context<{ Bindings: Env }>
 
 interface Words {
   /** Behind a 404. */
-  nothing: string
+  nothing(): string
   /** Behind a 405. */
-  readOnly: string
+  readOnly(): string
 }
 
 /**
@@ -28,7 +28,7 @@ export function newFace(
 ) {
   const face: Face = new Hono<{ Bindings: Env }>({ getPath: pathOf })
   face.onError((error) => answerTo(error))
-  face.notFound(() => answerTo(new NotFound(nothing)))
+  face.notFound(() => answerTo(new NotFound(nothing())))
   face.use('*', async (c, next) => {
     await next()
     if (!c.res.headers.has('X-Content-Type-Options')) c.header('X-Content-Type-Options', 'nosniff')
@@ -39,7 +39,7 @@ export function newFace(
   })
   const reads = (path: string, answer: (c: FaceContext) => Promise<Response>): void => {
     face.get(path, answer)
-    face.all(path, () => answerTo(new Problem(405, readOnly, { Allow: 'GET, HEAD' })))
+    face.all(path, () => answerTo(new Problem(405, readOnly(), { Allow: 'GET, HEAD' })))
   }
   return { face, reads }
 }

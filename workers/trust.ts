@@ -39,11 +39,15 @@ export interface Trusted {
   adopted?: { origin: string }
 }
 
+/** An index signs what was uploaded here; the targets of an adopted repository are signed elsewhere. */
+export type Kind = 'index' | 'adopted'
+
 export class Trust {
   readonly #repository: string
   readonly #flights: Flights
   #trusted: Trusted | undefined
   #askedAt = 0
+  #kind: Kind | undefined
 
   constructor(repository: string, flights: Flights) {
     this.#repository = repository
@@ -54,6 +58,11 @@ export class Trust {
   async get(env: Env): Promise<Trusted> {
     if (this.#trusted) return this.#trusted
     return this.#flights.share('trust', () => this.#ask(env))
+  }
+
+  /** Known, for ever, as soon as the publisher has answered once, whatever the bucket holds. */
+  get kind(): Kind | undefined {
+    return this.#kind
   }
 
   /** Asks the Publisher again, unless it was asked just now. True if a newer root came of it. */
@@ -87,6 +96,7 @@ export class Trust {
     const answer = await publisher(async () => env.PUBLIC.trust(this.#repository))
     // Not remembered: the read after the ceremony, or after the first upload, must find the repository.
     if (!answer.ok) throw new NotInitialised(answer.message)
+    this.#kind = answer.adopted ? 'adopted' : 'index'
     const place = { repository: this.#repository, epoch: answer.epoch }
     const held = this.#trusted?.place.epoch === answer.epoch ? this.#trusted : undefined
     const files = new Map(held?.files)

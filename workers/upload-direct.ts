@@ -17,7 +17,7 @@ import { CHALLENGE } from './credentials.ts'
 import type { Env } from './env.ts'
 import { Problem } from './errors.ts'
 import type { UploadBody } from './upload-body.ts'
-import { REPOSITORY, type Taken, takeStored } from './upload-intake.ts'
+import { type Taken, takeStored, type Uploader } from './upload-intake.ts'
 import { callMember } from './upload-member.ts'
 
 type Granted<T> = Exclude<T, Refused>
@@ -28,16 +28,20 @@ const MIB = 1024 * 1024
 /** Where bytes of a file are put through this face. */
 export const UPLOADS = '/legacy/uploads/:sha256/:filename'
 
-/** 200: it is there. 201: where to put it; `upload_url` null: nothing is left to put. */
-export async function reserve(env: Env, token: string, origin: string, fields: FormFields): Promise<Response> {
-  const { request } = described(token, fields)
+/**
+ * 200: it is there. 201: where to put it; `upload_url` null: nothing is left to put.
+ *
+ * @param index its URL, without a slash at the end
+ */
+export async function reserve(env: Env, by: Uploader, index: string, fields: FormFields): Promise<Response> {
+  const { request } = described(by, fields)
   const granted = await callMember<Granted<ReserveAnswer>>(() => env.MEMBER.reserve(request))
   if (granted.kind === 'duplicate') return granted.visible ? new Response(null, { status: 200 }) : placeAt(null)
   const { url, ticket, sha256, filename } = { ...granted, ...request }
   if (url !== undefined) return placeAt(url)
-  const key = uploadKey({ repository: REPOSITORY, epoch: granted.epoch }, granted.id)
+  const key = uploadKey({ repository: by.repository, epoch: granted.epoch }, granted.id)
   if ((await env.BUCKET.head(key))?.checksums.toJSON().sha256 === sha256) return placeAt(null)
-  return placeAt(`${origin}/legacy/uploads/${sha256}/${encodeURIComponent(filename)}`, { [TICKET]: ticket! })
+  return placeAt(`${index}/legacy/uploads/${sha256}/${encodeURIComponent(filename)}`, { [TICKET]: ticket! })
 }
 
 const placeAt = (upload_url: string | null, upload_headers: Record<string, string> = {}): Response =>
@@ -49,6 +53,7 @@ const placeAt = (upload_url: string | null, upload_headers: Record<string, strin
 /** @throws Refusal, Problem: nothing is stored */
 export async function put(
   env: Env,
+  repository: string,
   request: Request,
   body: UploadBody,
   { sha256, filename: name }: { sha256: string; filename: string },
@@ -64,15 +69,15 @@ export async function put(
         'or ask the operators to set R2_S3_ENDPOINT (docs/deploy.md), which lets it go to the bucket by itself.',
     )
   const { project, filename } = parseFilename(name)
-  const attempt = await attempts.admit(request, ticket, CHALLENGE, `${sha256}/${filename}`)
-  const asked = { repository: REPOSITORY, project, filename, sha256, ticket, size }
+  const attempt = await attempts.admit(request, ticket, CHALLENGE, `${repository} ${sha256}/${filename}`)
+  const asked = { repository, project, filename, sha256, ticket, size }
   const { epoch, id } = await callMember<Granted<TicketAnswer>>(() => env.MEMBER.mayPut(asked)).catch((error) => {
     if (error instanceof Problem && error.status === 401) attempt.failed()
     throw error
   })
   const whole = new FixedLengthStream(size)
   const [stored, sent] = await Promise.allSettled([
-    env.BUCKET.put(uploadKey({ repository: REPOSITORY, epoch }, id), whole.readable, { sha256 }),
+    env.BUCKET.put(uploadKey({ repository, epoch }, id), whole.readable, { sha256 }),
     pass(body, whole.writable.getWriter()),
   ])
   if (stored.status === 'fulfilled') return new Response(null, { status: 200 })
@@ -99,24 +104,24 @@ async function pass(body: UploadBody, to: WritableStreamDefaultWriter<Uint8Array
 const BAD_DIGEST = /\(10037\)/
 
 /** Takes what was put as every upload is taken. */
-export async function finalize(env: Env, token: string, fields: FormFields, wait: boolean): Promise<Taken> {
-  const { request, filename } = described(token, fields)
+export async function finalize(env: Env, by: Uploader, fields: FormFields, wait: boolean): Promise<Taken> {
+  const { request, filename } = described(by, fields)
   const granted = await callMember<Granted<ReservedAnswer>>(() => env.MEMBER.reserved(request))
   if (granted.kind === 'duplicate') return { visible: granted.visible || (await published(env, request)), warnings: [] }
   const { epoch, id } = granted
-  const object = await env.BUCKET.get(uploadKey({ repository: REPOSITORY, epoch }, id))
+  const object = await env.BUCKET.get(uploadKey({ repository: by.repository, epoch }, id))
   if (!object)
     throw new Refusal(`The bytes of ${filename} have not come: put them to the upload address, and finalize.`)
   if (object.size > LARGE_FILE_BYTES_MAX)
     throw new Refusal(`File too large. Limit for a direct upload is ${LARGE_FILE_BYTES_MAX / MIB} MiB.`, 413)
-  return takeStored(env, token, { filename, fields }, object, wait)
+  return takeStored(env, by, { filename, fields }, object, wait)
 }
 
 const published = async (env: Env, request: BeginRequest): Promise<boolean> =>
   (await callMember<{ ok: true; visible: boolean }>(() => env.MEMBER.whenVisible(request))).visible
 
 /** What the form says of a file that it does not hold. @throws Refusal */
-function described(token: string, fields: FormFields): { request: BeginRequest; filename: string } {
+function described(by: Uploader, fields: FormFields): { request: BeginRequest; filename: string } {
   const checked = checkUploadFields(fields)
   const named = fields.get('filename')
   if (named === undefined) throw new Refusal("The form has no 'filename': it must be the name of the file.")
@@ -124,6 +129,6 @@ function described(token: string, fields: FormFields): { request: BeginRequest; 
   checkFieldsAgainstFilename(checked, file)
   const { project, filename } = file
   const { sha256, imported } = checked
-  const request = { repository: REPOSITORY, token, project, filename, sha256, ...(imported ? { imported } : {}) }
+  const request = { ...by, project, filename, sha256, ...(imported ? { imported } : {}) }
   return { request, filename }
 }

@@ -27,9 +27,6 @@ import { LargeUpload } from './upload-large.ts'
 import { callMember } from './upload-member.ts'
 import { type Berth, putProvenance, type StoredFile } from './upload-store.ts'
 
-/** The repository that `/legacy/` uploads to. */
-export const REPOSITORY = 'main'
-
 /**
  * Buffers for uploads that tell who they are after the file. No tool does; apart, so that whoever keeps them busy without
  * a token keeps nobody else from uploading.
@@ -54,6 +51,12 @@ const CHUNK_BYTES = 64 * 1024
 /** What must come before `content` so that the publisher can be asked before a byte of it is kept. */
 const ANNOUNCED = ['sha256_digest', 'name', 'version', 'filetype']
 
+/** Where files go, and who brings them. */
+export interface Uploader {
+  readonly repository: string
+  readonly token: string
+}
+
 export interface Taken {
   /** False: stored, but not in a live publication yet. */
   readonly visible: boolean
@@ -64,14 +67,14 @@ export interface Taken {
 /** Takes the upload in `body`. @throws Refusal, Problem: nothing of it is or will be visible; others: outcome unknown */
 export async function takeUpload(
   env: Env,
-  token: string,
+  by: Uploader,
   contentType: string | null,
   body: UploadBody,
   wait: boolean,
 ): Promise<Taken> {
   // The file alone may be so long: the form around it has at most the rest.
   const fileBytes = Math.max((body.declared ?? 0) - (BODY_BYTES_MAX - FILE_BYTES_MAX), 0)
-  const intake = new Intake(env, token, { declared: body.declared, fileBytes }, wait)
+  const intake = new Intake(env, by, { declared: body.declared, fileBytes }, wait)
   try {
     const form = await readUploadForm(body.stream(), contentType, (part) => intake.open(part))
     return await intake.finish(form)
@@ -83,13 +86,13 @@ export async function takeUpload(
 /** Takes a file whose bytes lie in the bucket, as if it came with its form. Errors as in `takeUpload`. */
 export async function takeStored(
   env: Env,
-  token: string,
+  by: Uploader,
   file: { filename: string; fields: FormFields },
   object: R2ObjectBody,
   wait: boolean,
 ): Promise<Taken> {
   const { size } = object
-  const intake = new Intake(env, token, { declared: size, fileBytes: size }, wait)
+  const intake = new Intake(env, by, { declared: size, fileBytes: size }, wait)
   try {
     const sink = await intake.open(file)
     const reader = object.body.getReader({ mode: 'byob' })
@@ -127,15 +130,15 @@ const DROP: FileSink = { write: () => undefined }
 
 class Intake {
   readonly #env: Env
-  readonly #token: string
+  readonly #by: Uploader
   readonly #arriving: Arriving
   readonly #wait: boolean
   #begun: Begun | undefined
   #content: UploadContent | undefined
 
-  constructor(env: Env, token: string, arriving: Arriving, wait: boolean) {
+  constructor(env: Env, by: Uploader, arriving: Arriving, wait: boolean) {
     this.#env = env
-    this.#token = token
+    this.#by = by
     this.#arriving = arriving
     this.#wait = wait
   }
@@ -188,7 +191,7 @@ class Intake {
     const { sha256, imported } = checked
     const { project, filename } = file
     const request = {
-      ...{ repository: REPOSITORY, token: this.#token, project, filename, sha256 },
+      ...{ ...this.#by, project, filename, sha256 },
       ...(imported ? { imported } : {}),
       ...(this.#wait ? {} : { wait: false }),
     }
@@ -196,7 +199,7 @@ class Intake {
     const size = this.#arriving.fileBytes
     const answer = await callMember<Granted<BeginAnswer>>(() => this.#env.MEMBER.begin({ ...request, size }))
     if (answer.kind === 'duplicate') return { request, file, kind: 'duplicate', visible: answer.visible }
-    const place = { repository: REPOSITORY, epoch: answer.epoch }
+    const place = { repository: this.#by.repository, epoch: answer.epoch }
     return { request, file, kind: 'store', berth: { place, sha256, n: answer.n } }
   }
 

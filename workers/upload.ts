@@ -4,6 +4,8 @@
 import { type Context, Hono } from 'hono'
 import { UNAUTHENTICATED } from '../pypi/refusal.ts'
 import { readFileDescription } from '../pypi/upload-form.ts'
+import { baseOf } from '../tuf/layout.ts'
+import { urlOf } from './addresses.ts'
 import { attempts } from './attempts.ts'
 import { CHALLENGE, tokenOf } from './credentials.ts'
 import type { Env } from './env.ts'
@@ -12,12 +14,10 @@ import { isForeign } from './origin.ts'
 import { errorAnswer, failureAnswer, successAnswer } from './upload-answer.ts'
 import { BODY_BYTES_MAX, TOO_LARGE, UploadBody } from './upload-body.ts'
 import { finalize, put, reserve, UPLOADS } from './upload-direct.ts'
-import { takeUpload } from './upload-intake.ts'
+import { takeUpload, type Uploader } from './upload-intake.ts'
 
 type FaceContext = Context<{ Bindings: Env }>
-type Take = (request: Request, env: Env, body: UploadBody, token: string) => Promise<Response>
-
-export const upload = new Hono<{ Bindings: Env }>()
+type Take = (request: Request, env: Env, body: UploadBody, by: Uploader) => Promise<Response>
 
 const TAKES: [string, Take][] = [
   // Both in place: twine, poetry and hatch fail on a redirect, flit makes a GET of it.
@@ -26,14 +26,19 @@ const TAKES: [string, Take][] = [
   ...['/legacy/reserve', '/legacy//reserve'].map((path): [string, Take] => [path, takeReservation]),
   ...['/legacy/finalize', '/legacy//finalize'].map((path): [string, Take] => [path, takeFinal]),
 ]
-for (const [path, take] of TAKES) {
-  upload.post(path, (c) => receive(c, (request, env, body) => authenticated(request, env, body, take)))
-  upload.all(path, (c) =>
-    errorAnswer(c.req.raw, 405, 'Files are uploaded here with POST; the index is at /simple/.', { Allow: 'POST' }),
-  )
+
+/** @param repository the one that is uploaded to */
+export function createUpload(repository: string): Hono<{ Bindings: Env }> {
+  const upload = new Hono<{ Bindings: Env }>()
+  const wrongMethod = `Files are uploaded here with POST; the index is at ${baseOf(repository)}/simple/.`
+  for (const [path, take] of TAKES) {
+    upload.post(path, (c) => receive(c, (request, env, body) => authenticated(request, env, body, repository, take)))
+    upload.all(path, (c) => errorAnswer(c.req.raw, 405, wrongMethod, { Allow: 'POST' }))
+  }
+  upload.put(UPLOADS, (c) => receive(c, (request, env, body) => put(env, repository, request, body, c.req.param())))
+  upload.all(UPLOADS, (c) => errorAnswer(c.req.raw, 405, 'Bytes of a file are put here.', { Allow: 'PUT' }))
+  return upload
 }
-upload.put(UPLOADS, (c) => receive(c, (request, env, body) => put(env, request, body, c.req.param())))
-upload.all(UPLOADS, (c) => errorAnswer(c.req.raw, 405, 'Bytes of a file are put here.', { Allow: 'PUT' }))
 
 /** Never rejects. */
 function receive(
@@ -60,32 +65,38 @@ function receive(
   return answer
 }
 
-async function authenticated(request: Request, env: Env, body: UploadBody, take: Take): Promise<Response> {
+async function authenticated(
+  request: Request,
+  env: Env,
+  body: UploadBody,
+  repository: string,
+  take: Take,
+): Promise<Response> {
   const token = tokenOf(request.headers)
   if (token === undefined) throw new Problem(401, UNAUTHENTICATED, { 'WWW-Authenticate': CHALLENGE })
   if (body.declared !== undefined && body.declared > BODY_BYTES_MAX) throw new Problem(413, TOO_LARGE)
-  const attempt = await attempts.admit(request, token, CHALLENGE)
+  const attempt = await attempts.admit(request, token, CHALLENGE, repository)
   try {
-    return await take(request, env, body, token)
+    return await take(request, env, body, { repository, token })
   } catch (error) {
     if (error instanceof Problem && error.status === 401) attempt.failed()
     throw error
   }
 }
 
-async function takeFile(request: Request, env: Env, body: UploadBody, token: string): Promise<Response> {
+async function takeFile(request: Request, env: Env, body: UploadBody, by: Uploader): Promise<Response> {
   const type = request.headers.get('content-type')
-  return successAnswer(await takeUpload(env, token, type, body, !prefersNow(request)))
+  return successAnswer(await takeUpload(env, by, type, body, !prefersNow(request)))
 }
 
-async function takeReservation(request: Request, env: Env, body: UploadBody, token: string): Promise<Response> {
+async function takeReservation(request: Request, env: Env, body: UploadBody, by: Uploader): Promise<Response> {
   const fields = await readFileDescription(body.stream(), request.headers.get('content-type'))
-  return reserve(env, token, new URL(request.url).origin, fields)
+  return reserve(env, by, urlOf(by.repository, request), fields)
 }
 
-async function takeFinal(request: Request, env: Env, body: UploadBody, token: string): Promise<Response> {
+async function takeFinal(request: Request, env: Env, body: UploadBody, by: Uploader): Promise<Response> {
   const fields = await readFileDescription(body.stream(), request.headers.get('content-type'))
-  return successAnswer(await finalize(env, token, fields, !prefersNow(request)))
+  return successAnswer(await finalize(env, by, fields, !prefersNow(request)))
 }
 
 /** RFC 7240: whoever brings thousands of files asks later whether they are there, instead of waiting for each. */

@@ -160,7 +160,8 @@ export class Adoption {
 
   /** The keys and the two roots: what an adoption is asked with. */
   async request(): Promise<{ keys: OurKeys; body: unknown }> {
-    const { keys } = (await this.json('POST', '/api/ceremony/keys', {}, BOOTSTRAP)) as unknown as { keys: OurKeys }
+    const made = await this.json('POST', '/api/ceremony/keys', { adopted: true }, BOOTSTRAP)
+    const { keys } = made as unknown as { keys: OurKeys }
     await this.nameKeys(keys, true)
     await this.nameKeys(keys, false)
     const roles = Object.fromEntries([...this.theirs.roles.keys()].map((role) => [role, this.fileOf(role)]))

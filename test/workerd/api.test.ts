@@ -11,9 +11,9 @@ const toBase64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...byte
 
 describe('the ceremony', () => {
   test('wants the bootstrap secret', async () => {
-    for (const path of ['/api/ceremony/keys', '/api/ceremony/metadata']) {
+    const metadata = { roots: [], targets: '', bins: '', freshness: STANDARD }
+    for (const [path, body] of Object.entries({ '/api/ceremony/keys': {}, '/api/ceremony/metadata': metadata })) {
       await expectProblem(await call('POST', path), 401, AUTH)
-      const body = { roots: [], targets: '', bins: '', freshness: STANDARD }
       await expectProblem(await call('POST', path, { token: 'x'.repeat(43), body }), 401, AUTH)
     }
     await expectProblem(await call('GET', '/api/status'), 503, /not initialised/)

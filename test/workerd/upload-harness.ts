@@ -8,7 +8,7 @@ import { shardOf } from '../../tuf/bins.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
 import { bucketPrefix } from '../../tuf/layout.ts'
 import type { Env } from '../../workers/env.ts'
-import { upload } from '../../workers/upload.ts'
+import { createUpload } from '../../workers/upload.ts'
 import { BOUNDARY, type Distribution, type Field, fieldsOf, formOf } from './distributions.ts'
 import { bindings, newRepository, type TestRepository } from './repository.ts'
 
@@ -54,7 +54,7 @@ export const postDirectly = (
     'content-type': `multipart/form-data; boundary=${BOUNDARY}`,
   }
   const request = new Request(`${ORIGIN}/legacy/`, { method: 'POST', headers: { ...basic, ...headers }, body })
-  return Promise.resolve(upload.fetch(request, env, createExecutionContext()))
+  return Promise.resolve(createUpload('main').fetch(request, env, createExecutionContext()))
 }
 
 export async function page(project: string): Promise<{ filename: string; url: string; hashes: { sha256: string } }[]> {
