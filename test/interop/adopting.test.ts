@@ -1,13 +1,16 @@
-// docs/adopting.md, typed: a bucket with a cron job as go-tuf makes it, and a python-tuf script; then each one's own client.
+// docs/adopting.md, typed: a bucket with a cron job as go-tuf makes it, a python-tuf script, a tuf-on-ci repository; then
+// each one's own client.
+import { cpSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { need, prepare } from './environments.ts'
 import { guide, must, owner, tokenIn } from './guide.ts'
-import { goTuf, pythonTuf } from './owners.ts'
+import { goTuf, pythonTuf, tufOnCi } from './owners.ts'
 import { Service } from './service.ts'
 
 let service: Service
 beforeAll(async () => {
-  await prepare(['tuf', 'gotuf'])
+  await prepare(['tuf', 'gotuf', 'tuf-on-ci'])
   service = await Service.start()
 })
 afterAll(() => service?.stop())
@@ -35,4 +38,29 @@ test('A python-tuf script', async (context) => {
   await own('add', 'targets', 'second', 'at the top too')
   expect(await type(push!, { TUF_EDGE_TOKEN: token })).toContain('2.team: published\n')
   expect(await downloads('python-tuf', ['readme', 'team/new', 'second'])).toEqual([true, true, true])
+})
+
+test('A tuf-on-ci repository', async (context) => {
+  const [begin, sign, finish, pull, roots, push, ...more] = guide('A tuf-on-ci repository', service)
+  expect(more).toEqual([])
+  const { folder, type, own, downloads } = await owner(context, service, 'events', tufOnCi)
+  const program = (await need(context, 'tuf-on-ci')).command('python')
+  // Bob adopts in his clone, signs, and hands the folder to cleo, who gives it back.
+  writeFileSync(join(folder, 'bob', 'bootstrap-secret'), service.bootstrapSecret)
+  await type(begin!, {}, 'bob')
+  const handOn = (from: string, to: string) =>
+    cpSync(join(folder, from, 'adopt-events'), join(folder, to, 'adopt-events'), { recursive: true })
+  const signs = (who: string) =>
+    must(program, ['-c', sign!], join(folder, who), { XDG_DATA_HOME: join(folder, `${who}-data`) })
+  await signs('bob')
+  handOn('bob', 'cleo')
+  await signs('cleo')
+  handOn('cleo', 'bob')
+  const TUF_EDGE_TOKEN = tokenIn(await type(finish!, {}, 'bob'))
+  // Here the owner's place is on this machine.
+  await type(pull!.replace('600}', '600, "privateAddresses": true}'), { TUF_EDGE_TOKEN })
+  await type(roots!, {}, 'bob')
+  await own('add', 'targets', 'new.txt', 'signed in an event by ada')
+  expect(await type(push!, { TUF_EDGE_TOKEN }, 'bob')).toContain('4.targets: published\n')
+  expect(await downloads('python-tuf', ['readme.txt', 'tools/cli', 'new.txt'])).toEqual([true, true, true])
 })

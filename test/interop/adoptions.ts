@@ -2,7 +2,7 @@
 // all the way with the state they have: not one refresh and not one download may fail.
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, type TestContext, test } from 'vitest'
 import { type Driver, driver, type TufClient } from './clients.ts'
 import { type OwnerOf, say } from './owners.ts'
@@ -10,6 +10,7 @@ import { Service } from './service.ts'
 import { serveFolder } from './static-server.ts'
 
 const HOUR = 3_600_000
+const DAY = 24 * HOUR
 
 export interface Fixture {
   name: string
@@ -21,8 +22,10 @@ export interface Fixture {
   from?: number
   /** Without consistent snapshots. */
   plain?: boolean
-  /** Role, target and text that is pushed after the adoption. */
+  /** Role, target and text that is handed over after the adoption. */
   added: [role: string, path: string, text: string]
+  /** Not pushed by the owner but pulled, once the last timestamp of the former signer is past its date. */
+  pulled?: boolean
   /** What else is true of it when the second root is out. */
   afterwards?(visit: Visit): Promise<void>
   /** In the end it goes to keys of the owner's again. */
@@ -124,13 +127,17 @@ export function adoptionTests(fixtures: readonly Fixture[], names: readonly TufC
     expect(await everybody(here, texts)).toEqual(everywhere({ root: root + 1, timestamp: 1_003 }))
     await everythingAsItWas()
 
-    await tool('add', ...added)
-    await edge(['push', fileOf(added[0]), '--name', name, '--url', service.url], admin)
     const more = { ...texts, [added[1]]: added[2] }
-    expect(await everybody(here, more)).toEqual(everywhere({ root: root + 1, timestamp: 1_004 }))
+    if (fixture.pulled) await pull()
+    await tool('add', ...added)
+    if (!fixture.pulled) {
+      await edge(['push', fileOf(added[0]), '--name', name, '--url', service.url], admin)
+      expect(await everybody(here, more)).toEqual(everywhere({ root: root + 1, timestamp: 1_004 }))
+    }
 
     // Two hours later the root is out that names the service's keys alone.
-    await service.restartLater(2 * HOUR)
+    await service.restartLater(fixture.pulled ? 3 * DAY : 2 * HOUR)
+    if (fixture.pulled) await expect.poll(newFile, { timeout: 60_000, interval: 500 }).toBe(200)
     expect(await everybody(here, more)).toEqual(everywhere({ root: root + 2 }))
     const [cold] = travellers(fixture.from ?? 1, 'cold').slice(-1)
     expect(await cold!.visit(here, more)).toMatchObject({ root: root + 2 })
@@ -138,8 +145,25 @@ export function adoptionTests(fixtures: readonly Fixture[], names: readonly TufC
     await service.restart()
     if (fixture.handedBack) await handBack()
 
+    /** The newest of a role. */
     function fileOf(role: string): string {
-      return join(folder, 'metadata', `${plain ? '' : '2.'}${role}.json`)
+      const file = newest(readdirSync(join(folder, 'metadata'))).find(
+        (one) => one.replace(/^\d+\./, '') === `${role}.json`,
+      )
+      return join(folder, 'metadata', file!)
+    }
+
+    async function pull(): Promise<void> {
+      const answer = await fetch(`${service.url}/r/${name}/api/pull`, {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${admin.TUF_EDGE_TOKEN}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ url: own.metadata, everySeconds: 600, privateAddresses: true }),
+      })
+      expect([answer.status, await answer.text()]).toEqual([200, expect.anything()])
+    }
+
+    async function newFile(): Promise<number> {
+      return (await fetch(here.metadata + basename(fileOf(added[0])))).status
     }
 
     /** What the owner signed is served byte for byte; of root, nothing but the two keys is another. */

@@ -44,6 +44,7 @@ export const PYTHON_TOOLS = [
   'tuf',
   'devpi',
   'pypiserver',
+  'tuf-on-ci',
 ] as const
 export type PythonTool = (typeof PYTHON_TOOLS)[number]
 export type ClientName = PythonTool | 'gotuf' | 'tough' | 'tuftool'

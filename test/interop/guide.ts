@@ -29,12 +29,15 @@ export async function owner(context: TestContext, service: Service, name: string
   writeFileSync(join(folder, 'bootstrap-secret'), service.bootstrapSecret)
   const server = await serveFolder(folder)
   context.onTestFinished(() => server.close())
-  const type = (code: string, env: NodeJS.ProcessEnv = {}): Promise<string> => {
+  const type = (code: string, env: NodeJS.ProcessEnv = {}, where = '.'): Promise<string> => {
     const lines = code
       .replaceAll('npx tuf-edge', `${process.execPath} ${resolve('cli/tuf-edge.mjs')}`)
       .replaceAll('https://tuf.example.org/', server.url)
       .replaceAll('https://pypi.example.org', service.url)
-    return must('sh', ['-ec', lines], folder, { TUF_EDGE_BOOTSTRAP_SECRET: service.bootstrapSecret, ...env })
+    return must('sh', ['-ec', lines], join(folder, where), {
+      TUF_EDGE_BOOTSTRAP_SECRET: service.bootstrapSecret,
+      ...env,
+    })
   }
   const downloads = async (client: TufClient, paths: string[]) => {
     const base = `${service.url}/r/${name}/tuf/`

@@ -21,6 +21,11 @@ export const pythonTuf: OwnerOf = async (context, folder) => {
 export const goTuf: OwnerOf = async (context, folder) =>
   fixture([(await need(context, 'gotuf')).command('fixture')], folder)
 
+export const tufOnCi: OwnerOf = async (context, folder) => {
+  const program = (await need(context, 'tuf-on-ci')).command('python')
+  return fixture([program, resolve('test/interop/fixtures/tufonci.py')], folder)
+}
+
 const fixture =
   ([program, ...words]: string[], folder: string): Owner =>
   (command, ...args) =>
