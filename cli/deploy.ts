@@ -22,7 +22,8 @@ shows them once, deploys the face. Repeating it is safe; a secret that is set st
   --name NAME             for a second index in one account (tuf-edge)
   --direct-uploads        \`uv publish --direct\` puts to the bucket itself, up to 1 GiB (docs/deploy.md)
   --face-first            the order to go back to an older release
-  --new-bootstrap-secret  replace the bootstrap secret, if it was lost before \`tuf-edge init\`
+  --new-bootstrap-secret  replace the bootstrap secret: it was lost before \`tuf-edge init\`, or no
+                          admin token is left
   --no-input              ask nothing and show no secret: a missing one is taken from ${variableOf('WRAPPING_SECRET')}
                           or ${variableOf('BOOTSTRAP_SECRET')}, or the run is refused
   --dry-run               say every step, build both scripts, ask and change nothing

@@ -71,7 +71,7 @@ import type {
   RevokeRequest,
 } from './rpc-tokens.ts'
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
-import { looksLikeToken, sameSecret } from './tokens.ts'
+import { digest, looksLikeToken, sameSecret } from './tokens.ts'
 
 /** Repositories this isolate has seen to exist. Existence never ends, so a positive answer is kept. */
 const existing = new Set<string>()
@@ -265,9 +265,9 @@ export class Member extends WorkerEntrypoint<Env> {
     return ask<Done>(this.env, request.repository, (stub) => stub.setOrigin(request))
   }
 
-  /** Takes an admin token, or the bootstrap secret until an admin token is used. */
+  /** Takes an admin token, or the bootstrap secret until an admin token is used; later a new secret, if no admin is left. */
   async mint(request: MintRequest, secret: string): Promise<MintAnswer> {
-    const bearer = looksLikeToken(secret) ? secret : { bootstrap: true as const }
+    const bearer = looksLikeToken(secret) ? secret : { bootstrap: digest(secret) }
     const denied = typeof bearer === 'string' ? undefined : this.#bootstrap(secret)
     return denied ?? ask<MintAnswer>(this.env, request.repository, (stub) => stub.mint(request, bearer))
   }

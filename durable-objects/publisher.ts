@@ -98,7 +98,7 @@ import type {
 import type { FreshnessRequest, GarbageAnswer, WebhookRequest } from './rpc-upkeep.ts'
 import { statusOf } from './status.ts'
 import { mayPutTarget, setGate } from './target-files.ts'
-import { listTokens, mint, revoke } from './token-register.ts'
+import { listTokens, type Minter, mint, revoke } from './token-register.ts'
 import { metadataOf, trustOf } from './trust.ts'
 import { changeFreshness, listGarbage } from './upkeep.ts'
 import { setWebhook } from './webhook.ts'
@@ -288,8 +288,7 @@ export class Publisher extends DurableObject<Env> {
     return this.#flight.untilVisible(this.#flight.change(() => setStatus(this.#flight.ctx(), request)))
   }
 
-  /** `bootstrap` tells that the caller proved the bootstrap secret instead of sending an admin token. */
-  mint(request: MintRequest, bearer: string | { bootstrap: true }): MintAnswer {
+  mint(request: MintRequest, bearer: Minter): MintAnswer {
     return this.#flight.uninitialised() ?? mint(this.#flight.ctx(), request, bearer)
   }
 

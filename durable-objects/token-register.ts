@@ -4,9 +4,14 @@
 // Invariants: only `admin` mints, and nothing wider than itself: no scope and no project it does not have. An admin token
 // that is limited to projects sees and ends tokens of these projects alone. The last token that may administer everything
 // cannot be revoked, because nothing could mint another.
+//
+// It can expire, and then whoever deploys proves it by another bootstrap secret: one that never made a token makes one admin
+// token, once, while no token that may administer everything is good. Every secret that made a token is remembered by its
+// digest, so the first one is dead for ever; one whose answer was lost is followed by another secret, not by itself again.
 // How long a token lives is not bounded by its minter: a successor has to outlive what it succeeds.
 import { isNormalizedName } from '../pypi/names.ts'
 import { appendJournal } from './ledger/journal.ts'
+import { findSetting, putSetting } from './ledger/settings.ts'
 import type { Context } from './publication/context.ts'
 import { type MintAnswer, type MintRequest, type Refused, refused, type Scope } from './rpc.ts'
 import type { ListTokensAnswer, ListTokensRequest, RevokeAnswer, RevokeRequest } from './rpc-tokens.ts'
@@ -29,6 +34,8 @@ import { withdrawStaged } from './withdraw.ts'
 const LIFE_MAX_MS = 5 * 366 * 86_400_000
 /** Of one token; the row is compared and parsed with every use. */
 const PROJECTS_MAX = 1_000
+/** Hex digits of a secret's digest that tell one secret from another, as the command line shows them. */
+const FINGERPRINT_LENGTH = 16
 /** Tokens of one page of the list, of ≤ 1 kB each unless they name many projects. */
 const PAGE_MAX = 1_000
 /** One line a person reads. */
@@ -36,15 +43,18 @@ const NAME = /^[^\p{Cc}]{1,100}$/u
 /** What is about the whole repository: for a token that is limited to projects it would be of no use, or mean more than it says. */
 const WHOLE: readonly Scope[] = ['audit']
 
+/** An admin token; or the digest of the bootstrap secret, which the caller has proved to know. */
+export type Minter = string | { bootstrap: string }
+
 /**
- * Takes an admin token; or the bootstrap secret, which the caller has proved then, until an admin token is used: one whose
- * answer was lost is nobody's. Another one in its place ends it.
+ * Takes an admin token; or the bootstrap secret until an admin token is used: one whose answer was lost is nobody's. Another
+ * one in its place ends it. A bootstrap secret costs the first time one row more.
  */
-export function mint(ctx: Context, request: MintRequest, caller: string | { bootstrap: true }): MintAnswer {
+export function mint(ctx: Context, request: MintRequest, caller: Minter): MintAnswer {
   const { sql, custody } = ctx
   return ctx.storage.transactionSync(() => {
     const now = ctx.now()
-    const minter = typeof caller === 'string' ? adminOf(ctx, caller, 'mint tokens') : bootstrapOf(ctx)
+    const minter = typeof caller === 'string' ? adminOf(ctx, caller, 'mint tokens') : bootstrapOf(ctx, caller, request)
     if (minter !== null && 'ok' in minter) return minter
     const bad = malformed(request, now)
     if (bad) return refused('invalid', 400, bad)
@@ -53,14 +63,15 @@ export function mint(ctx: Context, request: MintRequest, caller: string | { boot
     const wider = minter && widerThan(minter, scopes, projects)
     if (wider) return refused('forbidden', 403, wider)
     const by = minter?.id ?? 'bootstrap'
-    const lost = minter === null && scopes.includes('admin') ? unusedAdmins(sql, custody.macKey()) : []
+    const lost = minter === null && scopes.includes('admin') ? lostAdmins(ctx) : []
     for (const id of lost) {
       endToken(sql, custody.macKey(), id, now)
       appendJournal(sql, now, { event: 'revoked', token: id, by })
     }
+    const secret = typeof caller === 'string' ? {} : { secret: spend(ctx, caller.bootstrap) }
     const expires = request.expires * 1000
     const minted = mintToken(sql, custody.macKey(), now, { name, scopes, projects, by, expires })
-    appendJournal(sql, now, { event: 'minted', token: minted.id, name, scopes, projects, expires, by })
+    appendJournal(sql, now, { event: 'minted', token: minted.id, name, scopes, projects, expires, by, ...secret })
     return { ok: true, ...minted }
   })
 }
@@ -91,7 +102,7 @@ export function revoke(ctx: Context, { token, id, dropStaged }: RevokeRequest): 
     // Repeated, it ends nothing twice, and still drops what is asked for.
     if (found.revoked === undefined) {
       const isAdmin = found.scopes.includes('admin') && found.projects === null
-      if (isAdmin && !otherAdmin(sql, custody.macKey(), now, id))
+      if (isAdmin && !otherAdmin(sql, custody.macKey(), now, [id]))
         return refused(
           'conflict',
           409,
@@ -114,11 +125,44 @@ export function adminOf({ sql, custody, now }: Context, token: string, what: str
   return refused('forbidden', 403, `The given token isn't allowed to ${what}: that takes the scope admin.`)
 }
 
-/** Null: the bootstrap secret may still mint, and anything. */
-const bootstrapOf = ({ sql, custody }: Context): Refused | null =>
-  adminWasUsed(sql, custody.macKey())
-    ? refused('forbidden', 403, 'The bootstrap secret ended with the first use of an admin token: use that token.')
-    : null
+/** Null: the bootstrap secret may mint: anything before the first use of an admin token, later one admin token. */
+function bootstrapOf(ctx: Context, { bootstrap }: { bootstrap: string }, request: MintRequest): Refused | null {
+  const { sql, custody } = ctx
+  if (!adminWasUsed(sql, custody.macKey())) return null
+  if (otherAdmin(sql, custody.macKey(), ctx.now(), lostAdmins(ctx)))
+    return refused('forbidden', 403, 'The bootstrap secret ended with the first use of an admin token: use that token.')
+  const spent = spentSecrets(ctx)
+  // Whoever deletes the row would bring the first secret back.
+  if (!spent)
+    return refused(
+      'forbidden',
+      403,
+      'The ledger no longer says which bootstrap secrets made a token: restore it first.',
+    )
+  if (spent.includes(bootstrap))
+    return refused('forbidden', 403, 'This bootstrap secret made its token already: deploy another one for one more.')
+  const { scopes, projects } = request
+  if (projects !== undefined || !Array.isArray(scopes) || !scopes.includes('admin'))
+    return refused(
+      'forbidden',
+      403,
+      'A new bootstrap secret makes one token with the scope admin for all projects, no other.',
+    )
+  return null
+}
+
+/** Admin tokens that the bootstrap secret made and nobody has shown: each may be an answer that was lost. */
+const lostAdmins = ({ sql, custody }: Context): string[] => unusedAdmins(sql, custody.macKey(), 'bootstrap')
+
+const spentSecrets = ({ sql, custody }: Context): string[] | undefined =>
+  findSetting(sql, custody.macKey(), 'bootstrapSecrets')
+
+/** Remembers that the secret made a token. @returns what `npm run deploy` shows of it */
+function spend(ctx: Context, secret: string): string {
+  const spent = spentSecrets(ctx) ?? []
+  if (!spent.includes(secret)) putSetting(ctx.sql, ctx.custody.macKey(), 'bootstrapSecrets', [...spent, secret])
+  return secret.slice(0, FINGERPRINT_LENGTH)
+}
 
 const covers = ({ projects: own }: Bearer, projects: string[] | null): boolean =>
   own === null || (projects?.every((project) => own.includes(project)) ?? false)

@@ -63,7 +63,7 @@ export interface Bearer {
 }
 
 const checksum = (text: string): string => bytesToHex(sha256(utf8ToBytes(text))).slice(0, CHECKSUM_LENGTH)
-const digest = (token: string): string => bytesToHex(sha256(utf8ToBytes(token)))
+export const digest = (token: string): string => bytesToHex(sha256(utf8ToBytes(token)))
 
 /** Form and checksum alone; says nothing about whether the token exists. */
 export function looksLikeToken(token: string): boolean {
@@ -130,9 +130,11 @@ const holds = (macKey: Uint8Array, row: TokenRow): boolean => macHolds(macKey, p
 export const adminWasUsed = (sql: Sql, macKey: Uint8Array): boolean =>
   admins(sql, macKey).some((row) => row.used !== null)
 
-/** Admin tokens that nobody has shown so far. */
-export const unusedAdmins = (sql: Sql, macKey: Uint8Array): string[] =>
-  admins(sql, macKey).flatMap((row) => (row.used === null && row.revoked === null ? [row.id] : []))
+/** Admin tokens that nobody has shown so far; `by`: of this minter alone. */
+export const unusedAdmins = (sql: Sql, macKey: Uint8Array, by?: string): string[] =>
+  admins(sql, macKey).flatMap((row) =>
+    row.used === null && row.revoked === null && (by === undefined || row.minted_by === by) ? [row.id] : [],
+  )
 
 const admins = (sql: Sql, macKey: Uint8Array): TokenRow[] =>
   all<TokenRow>(sql, 'SELECT * FROM tokens').filter((row) => holds(macKey, row) && scopesOf(row).includes('admin'))
@@ -189,11 +191,9 @@ export function findToken(sql: Sql, macKey: Uint8Array, id: string): TokenShown 
   return row && holds(macKey, row) ? shown(row) : undefined
 }
 
-/** Whether another token than `id` is good and may administer every project. */
-export const otherAdmin = (sql: Sql, macKey: Uint8Array, now: number, id: string): boolean =>
-  all<TokenRow>(sql, 'SELECT * FROM tokens WHERE id <> ?', id).some(
-    (row) => isGood(row, now) && row.projects === null && scopesOf(row).includes('admin') && holds(macKey, row),
-  )
+/** Whether a token other than these is good and may administer every project. */
+export const otherAdmin = (sql: Sql, macKey: Uint8Array, now: number, ids: readonly string[]): boolean =>
+  admins(sql, macKey).some((row) => isGood(row, now) && row.projects === null && !ids.includes(row.id))
 
 export function endToken(sql: Sql, macKey: Uint8Array, id: string, now: number): void {
   const row = one<TokenRow>(sql, 'SELECT * FROM tokens WHERE id = ?', id)!

@@ -6,6 +6,8 @@ import { one, run, type Sql } from './sql.ts'
 interface Settings {
   /** Whom attestations are trusted by (null: nobody), and the scheme and host that pages name provenance under. */
   attestations: { trustedRoot: string | null; origin: string }
+  /** SHA-256 (hex) of every bootstrap secret that ever made a token. One more for each that is deployed, and never one less. */
+  bootstrapSecrets: string[]
 }
 
 export function findSetting<S extends keyof Settings>(sql: Sql, key: Uint8Array, name: S): Settings[S] | undefined {

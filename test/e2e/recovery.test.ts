@@ -1,6 +1,6 @@
 // docs/operations.md, run: every halt it names is brought about, and its command resolves it. Whole processes and a real
 // folder; a ledger restored to an earlier moment is the files of that moment put back.
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -67,7 +67,7 @@ class Index {
     this.#port = port
   }
 
-  async start(secrets: { wrappingSecret?: string } = {}): Promise<void> {
+  async start(secrets: { wrappingSecret?: string; bootstrapSecret?: string } = {}): Promise<void> {
     this.folder.take()
     const options = { ...this.folder.secrets(), ...secrets }
     this.runtime = await startRuntime({ port: this.#port, folder: this.folder.runtime, onLog: () => {}, ...options })
@@ -343,6 +343,43 @@ describe('halts', () => {
     await index.live()
     expect(await index.client().read(first.path)).toEqual(first.bytes)
   })
+})
+
+test('no admin token is left: another bootstrap secret, typed as written, makes one and no second', async () => {
+  const [command] = commandsOf('No admin token is left')
+  const [openssl, put] = DOCUMENT.split('## No admin token is left\n')[1]!
+    .match(/^ {4}.*$/gm)!
+    .map((line) => line.trim())
+  // Cloudflare's half. The test does what it does: the publisher starts again with the secret from the file.
+  expect(put).toBe('npx wrangler secret put BOOTSTRAP_SECRET --name tuf-edge-publisher < bootstrap-secret')
+  await index.start()
+  await developmentCeremony(index.url, index.folder)
+  const first = index.folder.secrets().bootstrapSecret
+  const body = { name: 'short', scopes: ['admin'], allProjects: true, expires: Math.floor(Date.now() / 1000) + 10 }
+  const { token } = await callApi<{ token: string }>(index.url, 'POST', '/api/tokens', { token: first, body })
+  // Its first use, which ends the first secret.
+  await callApi(index.url, 'GET', '/api/tokens', { token })
+
+  const made = temporaryFolder()
+  try {
+    execFileSync('sh', ['-ec', openssl!], { cwd: made.path })
+    const secret = readFileSync(join(made.path, 'bootstrap-secret'), 'utf8')
+    await index.runtime.stop()
+    await index.start({ bootstrapSecret: secret })
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, body.expires * 1000 - Date.now())))
+    expect((await run(['token', 'list'], index.url, token)).code).toBe(1)
+
+    expect(await run(command!, index.url, first)).toMatchObject({ code: 1 })
+    const ran = await run(command!, index.url, secret)
+    expect(ran.code, ran.stderr).toBe(0)
+    expect(ran.stdout).toMatch(/^tue_[\w-]{49}\n$/)
+    expect(await run(command!, index.url, secret)).toMatchObject({ code: 1, stdout: '' })
+    const list = await run(['token', 'list'], index.url, ran.stdout.trim())
+    expect(list.stdout).toContain('anna')
+    expect(list.stdout + list.stderr + ran.stderr).not.toContain(secret)
+  } finally {
+    made.remove()
+  }
 })
 
 test('a lost bucket: rebuild with the bootstrap secret, then with the token', async () => {

@@ -70,7 +70,7 @@ export class Subject {
         scopes: ['upload', 'create', 'yank', 'delete', 'admin'],
         expires: Math.floor(subject.now() / 1000) + (4 * 365 * DAY) / 1000,
       },
-      { bootstrap: true },
+      { bootstrap: '0'.repeat(64) },
     )
     if (!minted.ok) throw new Error(minted.message)
     subject.token = minted.token
