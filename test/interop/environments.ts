@@ -33,6 +33,7 @@ export const PYTHON_TOOLS = [
   'twine',
   'twine-6.1',
   'uv',
+  'uv-0.12',
   'poetry',
   'flit',
   'hatch',

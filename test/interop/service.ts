@@ -28,10 +28,15 @@ export class Service {
     this.#remove = folder.remove
   }
 
-  static async start(options: { isPrivate?: boolean } = {}): Promise<Service> {
+  /** @param options.settings variables and secrets of the publisher that only a deployment sets */
+  static async start(
+    options: { isPrivate?: boolean; settings?: Readonly<Record<string, string>> } = {},
+  ): Promise<Service> {
     const service = new Service(await freePort(), temporaryFolder())
     service.#isPrivate = options.isPrivate ?? false
-    await service.#start()
+    const { settings } = options
+    const words = `constructor(state, env) { super(state, { ...env, ...${JSON.stringify(settings)} }) }`
+    await service.#start(settings && service.#entry('settings', words))
     return service
   }
 
@@ -52,7 +57,13 @@ export class Service {
 
   /** The same, with a publisher that believes it is so much later. Clients and face keep the true time. */
   async restartLater(ms: number): Promise<void> {
-    const entry = join(this.folder, `publisher-${ms}.ts`)
+    await this.#halt()
+    await this.#start(this.#entry(String(ms), `override clock = () => Date.now() + ${ms}`))
+  }
+
+  /** The source of a publisher that differs by `words` in its class. */
+  #entry(name: string, words: string): string {
+    const entry = join(this.folder, `publisher-${name}.ts`)
     const index = JSON.stringify(resolve('durable-objects/index.ts'))
     writeFileSync(
       entry,
@@ -60,12 +71,11 @@ export class Service {
 export * from ${index}
 export { default } from ${index}
 export class Publisher extends Real {
-  override clock = () => Date.now() + ${ms}
+  ${words}
 }
 `,
     )
-    await this.#halt()
-    await this.#start(entry)
+    return entry
   }
 
   async stop(): Promise<void> {
