@@ -398,10 +398,10 @@ export class Publisher extends DurableObject<Env> {
     return done
   }
 
-  /** Closes the repository to readers without a token, or opens it. */
+  /** Closes the repository to readers without a token, or opens it. To close it is written down also while it is halted. */
   async setReading(request: ReadingRequest): Promise<Done> {
     const unready = this.#flight.unready()
-    if (unready) return unready
+    if (unready && !(unready.code === 'halted' && request.private === true)) return unready
     const done = this.ctx.storage.transactionSync(() => {
       const result = changeReading(this.#flight.ctx(), request)
       if (result.ok) this.#flight.arm()

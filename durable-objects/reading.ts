@@ -1,7 +1,7 @@
 // Who may read. State: none. That a repository is private stands in its timestamp, which every reader verifies anyhow: the
 // switch is a flip, holds for every face from that moment on, and nobody who holds the bucket alone can turn it back.
 import { readingDue } from './freshness.ts'
-import { setFact } from './ledger/facts.ts'
+import { getFact, setFact } from './ledger/facts.ts'
 import { appendJournal } from './ledger/journal.ts'
 import { permitted } from './operator.ts'
 import type { Context } from './publication/context.ts'
@@ -22,15 +22,24 @@ export function changeReading(ctx: Context, request: ReadingRequest): Done {
   })
 }
 
-/** For the answer to the change: whether every reader goes by it now. */
-export const readingHolds = ({ sql }: Context): Done =>
-  readingDue(sql)
-    ? refused(
-        'unavailable',
-        503,
-        'It is written down, but timestamp.json could not be put yet: repeat this in a moment.',
-      )
-    : { ok: true }
+/**
+ * For the answer to the change: whether every reader goes by it now. A halted repository signs nothing, and the face goes by
+ * what is signed alone; but its first timestamp afterwards is private already.
+ */
+export function readingHolds({ sql }: Context): Done {
+  if (!readingDue(sql)) return { ok: true }
+  if (getFact(sql, 'halted') !== undefined)
+    return refused(
+      'halted',
+      503,
+      'It is written down, and holds with the first timestamp after the halt: until then the index is as open as it was. docs/operations.md says how to end the halt, and how to close the index at once.',
+    )
+  return refused(
+    'unavailable',
+    503,
+    'It is written down, but timestamp.json could not be put yet: repeat this in a moment.',
+  )
+}
 
 /** Whether the token reads. All or nothing, whatever projects it is limited to: the signed lists name every project. */
 export function mayRead({ sql, custody, now }: Context, token: string): MayReadAnswer {

@@ -5,6 +5,7 @@ import { exports } from 'cloudflare:workers'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Scope } from '../../durable-objects/rpc.ts'
 import { shardOf } from '../../tuf/bins.ts'
+import { timestampKey } from '../../tuf/layout.ts'
 import { FAILURES_MAX } from '../../workers/attempts.ts'
 import type { Env } from '../../workers/env.ts'
 import { createFace } from '../../workers/face.ts'
@@ -331,4 +332,24 @@ describe('a switch that cannot be put', () => {
     expect((await setPrivate(true)).status).toBe(200)
     expect((await isolate().get('/simple/')).status).toBe(401)
   })
+})
+
+test('while the index is halted it can be closed, not opened: the first timestamp after the halt is private', async () => {
+  const { repository } = world
+  expect((await setPrivate(false)).status).toBe(200)
+  await sqlOf(repository, "INSERT INTO facts (name, value) VALUES ('halted', 'a test')")
+  const before = await bindings.BUCKET.get(timestampKey(repository.place))
+  await expectProblem(await setPrivate(true), 503, /holds with the first timestamp after the halt/)
+  const after = await bindings.BUCKET.get(timestampKey(repository.place))
+  expect(after!.etag).toBe(before!.etag)
+  await expectProblem(await setPrivate(false), 503, /^halted: a test/)
+  await expectProblem(await setPrivate(true, reader), 403, /scope admin/)
+
+  await sqlOf(repository, "DELETE FROM facts WHERE name = 'halted'")
+  const { version } = await timestampOf(repository)
+  expect((await call('PUT', '/api/settings/freshness', { token: admin, body: { freshness: 'tight' } })).status).toBe(
+    200,
+  )
+  await expect.poll(async () => (await timestampOf(repository)).version, { timeout: 10_000 }).toBeGreaterThan(version)
+  expect((await timestampOf(repository)).private).toBe(true)
 })
