@@ -46,6 +46,14 @@ const isTimestamp = (key: string): boolean => key.endsWith('/timestamp.json')
 const isPage = (key: string): boolean => key.includes('/pages/')
 const isSnapshot = (key: string): boolean => key.endsWith('.snapshot.json')
 const parsed = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes))
+/** Within the isolate, unlike a blob's, and a fifth of its cost. */
+const streamOf = (bytes: Uint8Array) =>
+  new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(bytes.slice())
+      controller.close()
+    },
+  })
 
 export class MemoryBucket {
   readonly objects = new Map<string, Held>()
@@ -61,6 +69,19 @@ export class MemoryBucket {
   #deleted = new Set<string>()
   #zombies: Zombie[] = []
   #live: Signed | undefined
+
+  /** Another bucket with the same objects and the same past, whose writes are counted anew. */
+  copy(): MemoryBucket {
+    const copy = new MemoryBucket()
+    for (const [key, held] of this.objects) copy.objects.set(key, held)
+    copy.timestamps.push(...this.timestamps)
+    copy.violations.push(...this.violations)
+    copy.#first = new Map(this.#first)
+    copy.#deleted = new Set(this.#deleted)
+    copy.#zombies = [...this.#zombies]
+    copy.#live = this.#live
+    return copy
+  }
 
   /** The bucket as a binding. `gate` holds every write back as the platform's output gate does. */
   binding(gate: () => Promise<void> = async () => {}): R2Bucket {
@@ -119,7 +140,8 @@ export class MemoryBucket {
     if (!held) return null
     const { bytes, sha256 } = held
     const arrayBuffer = async () => bytes.slice().buffer
-    return { key, etag: sha256.slice(0, 32), size: bytes.length, arrayBuffer, body: new Blob([bytes.slice()]).stream() }
+    const object = { key, etag: sha256.slice(0, 32), size: bytes.length, arrayBuffer }
+    return Object.defineProperty(object, 'body', { get: () => streamOf(bytes) })
   }
 
   async #put(key: string, bytes: Uint8Array, options: R2PutOptions, late: boolean) {

@@ -10,6 +10,7 @@ import type { HandedOver } from '../../durable-objects/rpc-adopt.ts'
 import type { Place } from '../../tuf/layout.ts'
 import { bucketPrefix } from '../../tuf/layout.ts'
 import { MemoryBucket } from './matrix-bucket.ts'
+import { keepLedger, returnLedger } from './matrix-return.ts'
 import { type Change, type Moment, substitute, watched } from './matrix-watch.ts'
 import { memoryStore, newReader, type Reader } from './reading.ts'
 import { bindings } from './repository.ts'
@@ -26,7 +27,7 @@ let count = 0
 export class Subject {
   readonly name = `m${Date.now().toString(36)}-${count++}`
   readonly place: Place = { repository: this.name, epoch: 1 }
-  readonly bucket = new MemoryBucket()
+  bucket = new MemoryBucket()
   readonly freshness: Freshness
   root = new Uint8Array()
   token = ''
@@ -34,7 +35,7 @@ export class Subject {
   /** Milliseconds by which the publisher's clock differs from this machine's. */
   offset = AHEAD
   /** Called for every transaction, twice. Throw to make it fail. */
-  onTransaction: (change: Change, moment: Moment) => void = () => {}
+  onTransaction: ((change: Change, moment: Moment) => void) | undefined
   /** State of the present incarnation; to be used inside its own calls only. */
   state: DurableObjectState | undefined
 
@@ -103,7 +104,7 @@ export class Subject {
   }
 
   async status(): Promise<Status> {
-    return { ...(await this.stub.status()) } as Status
+    return survived(async () => ({ ...(await this.stub.status()) }) as Status)
   }
 
   /** Fires the alarm, if one is set. */
@@ -113,9 +114,9 @@ export class Subject {
 
   /** Whatever waits has an alarm within the longest back-off, a minute; and there is always one. */
   async alarmFault(): Promise<string | undefined> {
-    const [alarm, waiting] = await runInDurableObject(this.stub, async (_: Publisher, state) => [
-      await state.storage.getAlarm(),
-      state.storage.sql
+    const [alarm, waiting] = await this.#inside(async ({ storage }) => [
+      await storage.getAlarm(),
+      storage.sql
         .exec("SELECT 1 FROM queue WHERE publication IS NULL UNION SELECT 1 FROM publications WHERE state = 'open'")
         .toArray().length > 0,
     ])
@@ -126,12 +127,31 @@ export class Subject {
   }
 
   rows<T extends Record<string, SqlStorageValue>>(query: string): Promise<T[]> {
-    return runInDurableObject(this.stub, (_: Publisher, state) => state.storage.sql.exec<T>(query).toArray())
+    return this.#inside((state) => state.storage.sql.exec<T>(query).toArray())
+  }
+
+  #inside<T>(look: (state: DurableObjectState) => T | Promise<T>): Promise<T> {
+    return survived(() => runInDurableObject(this.stub, (_: Publisher, state) => look(state)))
   }
 
   /** The publisher's object dies, as in a crash: whoever waits for it gets an error. */
   async crash(): Promise<void> {
     await runInDurableObject(this.stub, (_: Publisher, state) => state.abort('injected crash')).catch(() => {})
+  }
+
+  /** @returns what brings ledger, bucket and clock back to this moment, under a new incarnation of the object */
+  async keep(): Promise<() => Promise<void>> {
+    const bucket = this.bucket.copy()
+    const now = this.now()
+    const alarm = await this.#inside(keepLedger)
+    return async () => {
+      await this.crash()
+      await this.#inside((state) => returnLedger(state, alarm))
+      await this.crash()
+      this.bucket = bucket.copy()
+      this.offset = now - Date.now()
+      this.#latest = now
+    }
   }
 
   /** What must hold of ledger and bucket whenever nothing is under way. */
@@ -159,6 +179,16 @@ export class Subject {
     const [open] = await this.rows<{ n: number }>("SELECT count(*) AS n FROM publications WHERE state = 'open'")
     if (open!.n > 1) faults.push(`${open!.n} publications are open`)
     return faults
+  }
+}
+
+/** A crash may come at any write, and so under a look; the ledger outlives it, and is looked at again. */
+async function survived<T>(look: () => Promise<T>): Promise<T> {
+  try {
+    return await look()
+  } catch (error) {
+    if (!(error as { durableObjectReset?: boolean }).durableObjectReset) throw error
+    return look()
   }
 }
 
@@ -201,8 +231,10 @@ function attach(publisher: Publisher): void {
   subject.state = state
   publisher.clock = subject.now
   inside.env = { ...inside.env, BUCKET: subject.bucket.binding(() => state.storage.sync()) }
-  const storage = substitute(state.storage, {
-    transactionSync: watched(state.storage, (change, moment) => subject.onTransaction(change, moment)),
-  })
+  const watch = watched(state.storage, (change, moment) => subject.onTransaction?.(change, moment))
+  // Telling transactions apart costs fourteen queries each.
+  const transactionSync = <T>(closure: () => T): T =>
+    subject.onTransaction ? watch(closure) : state.storage.transactionSync(closure)
+  const storage = substitute(state.storage, { transactionSync })
   inside.ctx = substitute(state, { storage })
 }

@@ -18,6 +18,17 @@ export const FRESHNESS = {
 /** Beyond the life of a timestamp and what caches keep. */
 export const GRACE = 25 * HOUR
 
+/**
+ * An uploader whose pass failed is answered after 8 s, and here only another command brings the next pass. One that succeeds
+ * takes a tenth of a second on a busy machine; who is answered 202 instead of 200 is only believed less.
+ */
+const ANSWER_WITHIN_MS = 8_000
+const ANSWERED_HERE_MS = 500
+
+const setTimer = globalThis.setTimeout
+globalThis.setTimeout = ((run: () => void, ms?: number) =>
+  setTimer(run, ms === ANSWER_WITHIN_MS ? ANSWERED_HERE_MS : ms)) as typeof globalThis.setTimeout
+
 export type Yanked = boolean | string
 
 export interface Belief {
@@ -38,6 +49,8 @@ interface Page {
   'project-status'?: { status: Standing }
 }
 
+let newborn: { subject: Subject; again: () => Promise<void> } | undefined
+
 export class World {
   readonly subject: Subject
   readonly problems: string[] = []
@@ -55,8 +68,14 @@ export class World {
     this.#model = model
   }
 
+  /** A repository whose ceremony was just held: 256 bins signed and put cost more than a sequence, so it is held once. */
   static async create(model: Model): Promise<World> {
-    const subject = await Subject.create(FRESHNESS)
+    if (!newborn) {
+      const subject = await Subject.create(FRESHNESS)
+      newborn = { subject, again: await subject.keep() }
+    }
+    const { subject, again } = newborn
+    await again()
     const warm = await subject.reader()
     const world = new World(subject, warm, model)
     subject.bucket.after = () => world.#checkReaders()

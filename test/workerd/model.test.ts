@@ -7,6 +7,7 @@ import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import { COMMANDS } from './model-commands.ts'
+import { forgetAll } from './model-memory.ts'
 import { type Model, World } from './model-world.ts'
 
 vi.spyOn(console, 'error').mockImplementation(() => {})
@@ -25,6 +26,7 @@ test(`every sequence keeps every promise (seed ${SEED})`, { timeout: 1_000 * (3 
   const end = Date.now() + 1_000 * SECONDS
   const run = { sequences: 0, commands: 0, writes: 0, checks: 0 }
   const property = fc.asyncProperty(fc.commands(COMMANDS, { maxCommands: 60, size: 'max' }), async (commands) => {
+    forgetAll()
     const model: Model = new Map()
     const world = await World.create(model)
     await fc.asyncModelRun(() => ({ model, real: world }), commands)
