@@ -1,6 +1,6 @@
 // `tuf-edge sign`: adds a person's signature to roots. What is signed is what the file says, unchanged; signatures that are
-// there stay. The key is one of ours (a folder of `tuf-edge init`) or a private key in PEM, as python-tuf, go-tuf and
-// tuftool keep them; only one that the root itself names is used.
+// there stay. The key is one of ours (a folder of `tuf-edge init`) or a private key in PEM, as python-tuf and go-tuf keep
+// them, or in DER, as tuftool keeps all but RSA; only one that the root itself names is used.
 import { constants, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -21,7 +21,7 @@ export const SIGN_HELP = `tuf-edge sign ROOT … (--key FILE … | --keys DIR)
 
 Adds signatures to root files, each with the key that the root names. Nothing else of the file changes.
 
-  --key FILE              a private key in PEM (PKCS#8, PKCS#1 or SEC1); repeated for several
+  --key FILE              a private key in PEM (PKCS#8, PKCS#1 or SEC1) or DER (PKCS#8); repeated for several
   --keys DIR              the root keys of a folder that \`tuf-edge init\` made
   --passphrase-file FILE  file with the passphrase of the keys; else TUF_EDGE_PASSPHRASE, else you are asked
   --no-passphrase         the keys are not encrypted
@@ -64,6 +64,9 @@ export async function signCommand(args: string[]): Promise<void> {
     say(`${path}: root ${version}, signed with ${made.join(', ')}; it takes ${roles.root.threshold}`)
   }
 }
+
+/** First byte of any key in DER, and of none in PEM. */
+const DER_SEQUENCE = 0x30
 
 type Passphrase = (() => Promise<string>) | null
 /** A private key before it is known under which keyid a root lists it. */
@@ -114,12 +117,14 @@ async function fromPem(files: readonly string[], passphrase: Passphrase): Promis
 }
 
 async function openPem(file: string, passphrase: Passphrase): Promise<KeyObject> {
-  let pem: string
+  let bytes: Buffer
   try {
-    pem = readFileSync(file, 'utf8')
+    bytes = readFileSync(file)
   } catch {
     throw new CommandError(`The key ${file} cannot be read.`)
   }
+  if (bytes[0] === DER_SEQUENCE) return openDer(file, bytes)
+  const pem = bytes.toString()
   const encrypted = pem.includes('ENCRYPTED')
   if (encrypted && !passphrase) throw new CommandError(`${file} is encrypted: leave --no-passphrase away.`)
   try {
@@ -127,6 +132,14 @@ async function openPem(file: string, passphrase: Passphrase): Promise<KeyObject>
   } catch (error) {
     if (error instanceof CommandError) throw error
     throw new CommandError(`${file} holds no private key in PEM${encrypted ? ' that this passphrase opens' : ''}.`)
+  }
+}
+
+function openDer(file: string, key: Buffer): KeyObject {
+  try {
+    return createPrivateKey({ key, format: 'der', type: 'pkcs8' })
+  } catch {
+    throw new CommandError(`${file} holds no private key in DER that is not encrypted (PKCS#8).`)
   }
 }
 
