@@ -22,7 +22,8 @@ import { callMember } from './upload-member.ts'
 
 type Granted<T> = Exclude<T, Refused>
 
-const TICKET = 'X-Upload-Ticket'
+/** Cloudflare's logs blot out headers with `token` in their name. */
+const TICKET = 'X-Upload-Token'
 const MIB = 1024 * 1024
 
 /** Where bytes of a file are put through this face. */

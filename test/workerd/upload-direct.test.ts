@@ -2,12 +2,14 @@
 // by whom and until when; that nothing of it shows before; and that what lies there is worth nothing until it was checked.
 // The real uv does the same in test/interop/direct.test.ts.
 
-import { runDurableObjectAlarm } from 'cloudflare:test'
+import { createExecutionContext, runDurableObjectAlarm } from 'cloudflare:test'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { FILE_BYTES_MAX } from '../../pypi/limits.ts'
+import { FILE_BYTES_MAX, LARGE_FILE_BYTES_MAX } from '../../pypi/limits.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
 import { toHex } from '../../tuf/hex.ts'
-import { DAY, HOUR, setClock, sqlOf, withBindings } from './controls.ts'
+import type { Env } from '../../workers/env.ts'
+import { createUpload } from '../../workers/upload.ts'
+import { bucketWith, DAY, HOUR, setClock, sqlOf, withBindings } from './controls.ts'
 import {
   BOUNDARY,
   type Distribution,
@@ -304,6 +306,30 @@ test('the right is asked for again when the file is taken', async () => {
   const never = await makeWheel('never-reserved', '1.0')
   const answer = await finalize(never)
   expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining('reserve one')])
+})
+
+test('more than an index takes, and more places than it keeps', async () => {
+  const file = await makeWheel('too-much', '1.0')
+  await placeFor(file)
+  // What a presigned address let in: the bucket takes 5 GiB in one put.
+  const bucket = bucketWith({ get: async () => ({ size: LARGE_FILE_BYTES_MAX + 1 }) })
+  const env = { BUCKET: bucket, MEMBER: world.repository.member, PUBLIC: world.repository.public } as unknown as Env
+  const request = new Request('http://127.0.0.1/legacy/finalize', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${world.token}`, 'content-type': `multipart/form-data; boundary=${BOUNDARY}` },
+    body: description(file),
+  })
+  const answer = await createUpload('main').fetch(request, env, createExecutionContext())
+  expect([answer.status, await answer.text()]).toEqual([413, expect.stringContaining('1024 MiB')])
+
+  const fill = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+    INSERT INTO reservations SELECT 'filled', i || '.whl', i, 'filled' || i, 9000000000000 FROM n`
+  await sqlOf(world.repository, fill)
+  const full = await reserve(await makeWheel('one-more', '1.0'))
+  expect([full.status, await full.text()]).toEqual([503, expect.stringContaining('without --direct')])
+  // Who has a place keeps it.
+  expect((await put(await placeFor(file), file.bytes)).status).toBe(200)
+  await sqlOf(world.repository, "DELETE FROM reservations WHERE project = 'filled'")
 })
 
 test('an archive that is none is refused as every upload is', async () => {
