@@ -30,6 +30,8 @@ export interface FinishInput {
   /** Where target files are fetched; undefined: said later. */
   targets: string | undefined
   bootstrapSecret: string
+  /** Told the first admin token as soon as there is one: its first use is the end of the bootstrap secret. */
+  onToken(token: string): void
 }
 
 export interface Adopted {
@@ -54,7 +56,7 @@ export interface Adopted {
 export async function finishAdoption(
   folder: HandoverFolder,
   adoption: Handover,
-  { stale, freshness, targets, bootstrapSecret }: FinishInput,
+  { stale, freshness, targets, bootstrapSecret, onToken }: FinishInput,
 ): Promise<Adopted> {
   const trusted = folder.trustedRoot
   if (!trusted) throw new CommandError(`${folder.path} lacks trusted-root.json: run adopt again without --finish.`)
@@ -90,6 +92,7 @@ export async function finishAdoption(
   const client = await follow(service, join(folder.path, 'seen'))
   const token = await mintFirst(service, bootstrapSecret, ADMIN_SCOPES)
   // The token is shown once, so from here on nothing may take the answer away.
+  if (token !== undefined) onToken(token)
   const targetsSeen =
     targets === undefined
       ? { downloaded: null, problem: null }
@@ -206,6 +209,10 @@ async function setTargets(
   }
 }
 
+export function showToken(token: string): void {
+  say(`The admin token, shown this once; it is good for ${ADMIN_DAYS} days:\n  ${token}\n`)
+}
+
 export function introduceAdopted({ name, source }: Handover, result: Adopted): void {
   const { metadataUrl, targetsUrl, root, timestamp, snapshot, downloaded, held, warnings, token } = result
   const service = metadataUrl.slice(0, -'/tuf/'.length)
@@ -219,9 +226,7 @@ export function introduceAdopted({ name, source }: Handover, result: Adopted): v
       ...warnings.map((warning) => `  ${warning}`),
       '',
       bold('Administer'),
-      ...(token === null
-        ? ['  Its first admin token was shown before; nothing was minted now.']
-        : [`  The admin token, shown this once; it is good for ${ADMIN_DAYS} days:`, `  ${token}`]),
+      `  ${token === null ? 'Its first admin token was shown before; nothing was minted now.' : 'The admin token is shown above.'}`,
       '',
       bold('Next'),
       `  1. Point clients here; their trusted root and their state stay as they are:`,

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { formatDate } from '../tuf/dates.ts'
 import type { NewKeys } from '../tuf/next-roots.ts'
 import { mustPass } from './adopt-check.ts'
-import { finishAdoption, introduceAdopted } from './adopt-finish.ts'
+import { finishAdoption, introduceAdopted, showToken } from './adopt-finish.ts'
 import { mustBeRoot, type Repository, sourceUrl, walkRepository } from './adopt-source.ts'
 import { ApiError, callApi } from './api.ts'
 import { DEFAULT_URL } from './caller.ts'
@@ -175,6 +175,9 @@ async function finishCommand(folder: HandoverFolder, name: string, values: Value
     freshness: values.freshness ?? 'standard',
     targets: values.targets,
     bootstrapSecret: await askBootstrap(values['secret-file']),
+    onToken: (token) => {
+      if (!values.json) showToken(token)
+    },
   })
   if (values.json) say(JSON.stringify(result, undefined, 2))
   else introduceAdopted(adoption, result)

@@ -16,6 +16,7 @@ import {
   type SignedFile,
 } from '../tuf/gate.ts'
 import { isTopLevelRole, parseRoot, type Root } from '../tuf/root.ts'
+import { parseTargets } from '../tuf/targets.ts'
 import { getFact } from './ledger/facts.ts'
 import {
   addUnpublished,
@@ -24,6 +25,7 @@ import {
   newestOfEach,
   newestOffline,
   offlineFile,
+  unpublishedRoots,
 } from './ledger/offline.ts'
 import { liveRoles, setLiveRole } from './ledger/roles.ts'
 import { type Context, Halt } from './publication/context.ts'
@@ -65,6 +67,31 @@ export function heldNow(ctx: Context): Held {
     for (const { name, version, sha256 } of liveRoles(sql))
       if (!isTopLevelRole(name) && !roles.has(name)) roles.set(name, { version, sha256, delegates: false })
   return { root: parseRoot(newest.bytes), roles, load }
+}
+
+/**
+ * The answer to a batch all of which was taken before, as whoever lost the first answer repeats it; undefined: something of
+ * it is new, or other.
+ */
+export function takenBefore(ctx: Context, files: readonly HandedOver[]): Taken | undefined {
+  const { sql, custody, now } = ctx
+  if (!Array.isArray(files) || files.length === 0) return undefined
+  for (const { role, bytes } of files) {
+    const version = versionOf(role, bytes)
+    const row = version === undefined ? undefined : offlineFile(sql, custody.macKey(), role, version)
+    if (!row || !timingSafeEqual(row.bytes, bytes)) return undefined
+  }
+  const waiting = unpublishedRoots(sql).filter(({ notBefore }) => notBefore > now())
+  const held = waiting.map(({ version, notBefore }) => ({ root: version, notBefore }))
+  return { ok: true, accepted: [], held, warnings: [] }
+}
+
+function versionOf(role: string, bytes: Uint8Array): number | undefined {
+  try {
+    return (role === 'root' ? parseRoot(bytes) : parseTargets(bytes)).signed.version
+  } catch {
+    return undefined
+  }
 }
 
 /** The gate compares with the newest root alone; the older ones are compared here. */

@@ -2,7 +2,7 @@
 // takes it. State: whether a pull is under way; there is at most one.
 import { adopt, push } from './adopt.ts'
 import type { Flight } from './flight.ts'
-import type { Taken } from './handed-over.ts'
+import { type Taken, takenBefore } from './handed-over.ts'
 import { getFact } from './ledger/facts.ts'
 import { nextUnpublished } from './ledger/offline.ts'
 import { liveRole } from './ledger/roles.ts'
@@ -22,16 +22,19 @@ export class HandingOver {
     this.#state = state
   }
 
-  /** The whole repository, once. */
+  /** The whole repository, once; again as after a lost answer. */
   async adopt(request: AdoptRequest): Promise<PushAnswer> {
     // Not through the flight, whose context is for a ledger that has a name.
     const { sql } = this.#state().storage
-    if (getFact(sql, 'state') !== 'keys' || getFact(sql, 'kind') !== 'adopted')
-      return refused(
-        'conflict',
-        409,
-        'Ask for the keys of a repository to be adopted first; one that is live takes a push.',
-      )
+    const answer = refused(
+      'conflict',
+      409,
+      'Ask for the keys of a repository to be adopted first; one that is live takes a push.',
+    )
+    const state = getFact(sql, 'state')
+    if (getFact(sql, 'kind') !== 'adopted') return answer
+    if (state !== 'keys')
+      return this.#flight.unready() ?? this.#take(async (ctx) => takenBefore(ctx, request.files) ?? answer)
     return this.#take((ctx, arm) => adopt(ctx, request, arm))
   }
 
@@ -72,8 +75,9 @@ export class HandingOver {
 
   async #publish(taken: Taken | Refused): Promise<PushAnswer> {
     if (!taken.ok) return taken
-    if (taken.accepted.length > 0) await this.#flight.pass()
     const { sql, now } = this.#flight.ctx()
+    // Also of an earlier call, whose answer a crash took away.
+    if ((nextUnpublished(sql) ?? Infinity) <= now()) await this.#flight.pass()
     const visible = liveRole(sql, 'timestamp') !== undefined && (nextUnpublished(sql) ?? Infinity) > now()
     return { ...taken, visible }
   }

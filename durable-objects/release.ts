@@ -8,7 +8,7 @@ import { GateError, type Held } from '../tuf/gate.ts'
 import { mustHandBack } from '../tuf/hand-back.ts'
 import { parseRoot } from '../tuf/root.ts'
 import { refusedByClients } from './client-walk.ts'
-import { gateAnswer, gateKeys, heldNow, passGate, record, type Taken } from './handed-over.ts'
+import { gateAnswer, gateKeys, heldNow, passGate, record, type Taken, takenBefore } from './handed-over.ts'
 import { getFact, setFact } from './ledger/facts.ts'
 import { appendJournal } from './ledger/journal.ts'
 import type { Sql } from './ledger/sql.ts'
@@ -20,14 +20,16 @@ import type { PushRequest } from './rpc-adopt.ts'
 /** To be called where no pass runs. */
 export async function release(ctx: Context, { token, files }: PushRequest, arm: () => void): Promise<Taken | Refused> {
   const { sql } = ctx
-  const may = mayRelease(ctx, token)
-  if ('ok' in may) return may
+  const bearer = mayAsk(ctx, token)
+  if ('ok' in bearer) return bearer
   if (!Array.isArray(files) || files.length !== 2 || files.some((file) => file?.role !== 'root'))
     return refused(
       'invalid',
       400,
       'To hand a repository back takes two roots: one with both keys, one with yours alone.',
     )
+  const back = handedBack(sql)
+  if (back) return takenBefore(ctx, files) ?? back
   const held = heldNow(ctx)
   const sorted = await inOrder(files)
   if ('ok' in sorted) return sorted
@@ -70,13 +72,15 @@ export function handedBack(sql: Sql): Refused | undefined {
   return refused('conflict', 409, message)
 }
 
-function mayRelease(ctx: Context, token: string) {
+function mayAsk(ctx: Context, token: string) {
   const bearer = permitted(ctx, token, ['admin'])
   if ('ok' in bearer) return bearer
   if (getFact(ctx.sql, 'kind') !== 'adopted')
     return refused('invalid', 400, 'Only a repository that is signed elsewhere can be handed back.')
-  return handedBack(ctx.sql) ?? bearer
+  return bearer
 }
+
+const mayRelease = (ctx: Context, token: string) => handedBack(ctx.sql) ?? mayAsk(ctx, token)
 
 async function inOrder(
   files: PushRequest['files'],

@@ -131,7 +131,7 @@ describe('an adoption', () => {
     adoption = await Adoption.make(['alpha'])
     const { theirs } = adoption
     const good = theirs.expires.root
-    const keysOf = adoption.json('POST', '/api/ceremony/keys', {}, BOOTSTRAP)
+    const keysOf = adoption.json('POST', '/api/ceremony/keys', { adopted: true }, BOOTSTRAP)
     keys = ((await keysOf) as unknown as { keys: OurKeys }).keys
     theirs.expires.root = Date.now() + HOUR / 2
     await adoption.nameKeys(keys, true)
