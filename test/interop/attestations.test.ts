@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, expect, type TestContext, test } from 'vitest'
 import { prepare } from './environments.ts'
+import { codeOf } from './readme.ts'
 import { Service } from './service.ts'
+import { serveFolder } from './static-server.ts'
 import { run, upload } from './tools.ts'
 
 const VECTORS = fileURLToPath(new URL('../vectors/sigstore/', import.meta.url))
@@ -84,6 +86,34 @@ test('uv and twine: under the trust root what holds is served, what does not is 
     expect(bundles[0]!.attestations).toHaveLength(kinds.length)
     expect(bundles[0]!.attestations).toEqual(expect.arrayContaining(vectors))
   }
+})
+
+test('docs/publishing.md, typed: the trust root from Sigstore, and the provenance of a file', async () => {
+  const [trust, show] = codeOf('Attestations', service.port, 'docs/publishing.md')
+  const folder = join(service.folder, 'typed')
+  mkdirSync(folder)
+  // Sigstore's repository is the one thing that is not on this machine: its file is.
+  const sigstore = await serveFolder(VECTORS)
+  const type = async (code: string) => {
+    const lines = code
+      .replace('https://raw.githubusercontent.com/sigstore/root-signing/main/targets/', sigstore.url)
+      .replaceAll('https://pypi.example.org', service.url)
+      .replaceAll('npx tuf-edge', `${process.execPath} ${COMMAND}`)
+    const { status, output } = await run('sh', ['-ec', lines], {
+      cwd: folder,
+      env: { TUF_EDGE_TOKEN: service.tokens.admin },
+    })
+    expect(status, output).toBe(0)
+    return output
+  }
+  try {
+    expect(await type(trust!)).toContain('log       https://rekor.sigstore.dev')
+  } finally {
+    sigstore.close()
+  }
+  // Of a file that has one: real attestations are about the files they are about.
+  const line = show!.replace('sample/1.0/sample-1.0-py3-none-any.whl', `pypi-attestations/0.0.19/${SDIST}`)
+  expect(await type(line)).toContain('"attestation_bundles"')
 })
 
 test('the command says in one line what it does not take', async () => {
