@@ -5,8 +5,13 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { callApi, toBase64 } from '../../cli/api.ts'
+import { holdCeremony, makeOfflineKey, type OnlineKeys } from '../../cli/ceremony.ts'
+import { STANDARD } from '../../cli/development.ts'
 import { diagnose } from '../../cli/doctor.ts'
+import { startRuntime } from '../../cli/runtime.ts'
 import { type LocalService, startService } from '../../cli/serve.ts'
+import { StateFolder } from '../../cli/state-folder.ts'
 import { freePort, temporaryFolder } from './process.ts'
 
 interface Passing {
@@ -198,6 +203,43 @@ describe('each fault is found where it is, and nothing else is blamed', () => {
       'date /tuf/timestamp.json a TUF client',
       'does-not-verify /tuf/ a TUF client',
     ])
+  })
+
+  test('a root that comes near its date', async () => {
+    const near = temporaryFolder()
+    const state = new StateFolder(near.path)
+    const options = { port: await freePort(), folder: state.runtime, onLog: () => {}, ...state.secrets() }
+    const runtime = await startRuntime(options)
+    try {
+      const { bootstrapSecret: token } = state.secrets()
+      const online = await callApi<OnlineKeys>(runtime.url, 'POST', '/api/ceremony/keys', { token })
+      const offline = {
+        root: [await makeOfflineKey()],
+        targets: [await makeOfflineKey()],
+        bins: [await makeOfflineKey()],
+      }
+      const thresholds = { root: 1, targets: 1, bins: 1 }
+      const expiresMs = Date.now() + 20 * 86_400_000
+      const signed = await holdCeremony({ online, offline, thresholds, expiresMs, development: true })
+      const body = {
+        roots: [toBase64(signed.root)],
+        targets: toBase64(signed.targets),
+        bins: toBase64(signed.bins),
+        freshness: STANDARD,
+      }
+      await callApi(runtime.url, 'POST', '/api/ceremony/metadata', { token, body })
+      const found = await diagnose({ url: runtime.url })
+      expect(found).toContainEqual({
+        code: 'date',
+        path: '/tuf/',
+        as: 'a TUF client',
+        wrong: `the root expires at ${new Date(expiresMs).toISOString().slice(0, 19)}Z`,
+        todo: expect.stringContaining('must sign a new root'),
+      })
+    } finally {
+      await runtime.stop()
+      near.remove()
+    }
   })
 
   test('metadata that is a web page', async () => {
