@@ -10,9 +10,11 @@ const DISCOVERY = '/.well-known/pytp'
 /** The repository that a request is about. `main` has one address, so that nothing is cached under two. */
 export function repositoryOf(request: Request): string {
   const path = rawPath(request)
-  const discovered = path === DISCOVERY ? (new URL(request.url).searchParams.get('discover') ?? '') : path
-  return BESIDE_MAIN.exec(discovered)?.[1] ?? MAIN
+  return BESIDE_MAIN.exec(path === DISCOVERY ? discovered(request.url) : path)?.[1] ?? MAIN
 }
+
+/** The path that is asked about. Nobody has looked at the Host yet: what was sent may be no URL. */
+const discovered = (url: string): string => new URLSearchParams(url.split('?', 2)[1]).get('discover') ?? ''
 
 /** The path of the request below the repository's own address, undecoded. */
 export function pathInside(repository: string, request: Request): string {

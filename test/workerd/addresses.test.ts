@@ -1,6 +1,7 @@
 // Where the repositories of one host lie: everything that names an address names its own, and what is asked for at the
 // address of one is asked of that one alone.
 import { beforeAll, describe, expect, test } from 'vitest'
+import { repositoryOf } from '../../workers/addresses.ts'
 import { BOUNDARY, fieldsOf, formOf, makeWheel } from './distributions.ts'
 import { adopted, HOST, isolate, main, makeIndex, send, staging, statusOf, upload, withSeveral } from './several.ts'
 import { fetchFace } from './upload-harness.ts'
@@ -69,6 +70,27 @@ describe('every address is its own', () => {
     expect(await ask('/legacy/')).toMatchObject([200, { 'token-mint-endpoint': `${HOST}/_/oidc/mint-token` }])
     for (const path of ['/r/staging/simple/', '/r/main/legacy/', `/r/${adopted.name}/legacy/`])
       expect([path, await ask(path)]).toEqual([path, [404, 404]])
+  })
+
+  test('is looked for before anybody has looked at the Host, so whatever was sent names one', () => {
+    const named = (url: string) => repositoryOf({ url } as Request)
+    const about = '/.well-known/pytp?discover='
+    expect(named(`http://a b:c:d${about}/r/staging/legacy/`)).toBe('staging')
+    for (const path of ['', '%', '%00', '/r/', '/r/main/legacy/', '/r/staging', '//r/staging/', '/r/staging%2Flegacy'])
+      expect([path, named(`http://a b:c:d${about}${path}`)]).toEqual([
+        path,
+        path === '/r/staging%2Flegacy' ? 'staging' : 'main',
+      ])
+    for (const path of [
+      '/r/staging',
+      '//r/staging/',
+      '/r//staging/',
+      '/r/staging%2Fsimple/',
+      '/R/staging/',
+      '/x/../r/staging/',
+    ])
+      expect([path, named(`http://h${path}`)]).toEqual([path, 'main'])
+    expect(named('http://h/r/staging/?x=/r/other/')).toBe('staging')
   })
 
   test('where pages say that provenance is: below the index, or it is refused', async () => {
