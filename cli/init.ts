@@ -98,12 +98,15 @@ export async function init(options: InitOptions): Promise<InitResult> {
   return { rootFile: folder.rootFile, sha256, token: await mintFirst(url, options.bootstrapSecret, ADMIN_SCOPES) }
 }
 
+/** Of the refusal for a name whose first keys were asked for by `adopt`: no root will ever be there to compare. */
+const OTHER_KIND = /for the other kind/
+
 /** Undefined: the repository exists, and whether it is ours is seen from its root. */
 async function onlineKeys({ url, bootstrapSecret }: InitOptions): Promise<OnlineKeys | undefined> {
   try {
     return await callApi<OnlineKeys>(url, 'POST', '/api/ceremony/keys', { token: bootstrapSecret })
   } catch (error) {
-    if (error instanceof ApiError && error.status === 409) return undefined
+    if (error instanceof ApiError && error.status === 409 && !OTHER_KIND.test(error.message)) return undefined
     if (error instanceof ApiError && error.status === 401)
       throw new CommandError(
         'The index does not know this bootstrap secret: look where you stored it, or make another with `npm run deploy -- … --new-bootstrap-secret`.',

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { callApi } from '../../cli/api.ts'
 import { type Runtime, startRuntime } from '../../cli/runtime.ts'
 import { buildWheel } from '../../cli/wheel.ts'
 import { shardOf } from '../../tuf/bins.ts'
@@ -71,10 +72,16 @@ function put(name: string, { filename, bytes }: { filename: string; bytes: Uint8
 test('two indexes from the command line', { timeout: 300_000 }, async () => {
   const staging = await begin('/r/staging', 'staging-keys')
   expect((await fetch(`${runtime.url}/simple/`)).status).toBe(503)
-  const [borrowed, main] = await Promise.all([
+  // A name that was asked for to adopt something is no index's any more.
+  const taken = `${runtime.url}/r/taken`
+  await callApi(taken, 'POST', '/api/ceremony/keys', { token: BOOTSTRAP, body: { adopted: true } })
+  const [refused, borrowed, main] = await Promise.all([
+    run(['init', taken, '--keys', 'taken-keys', '--no-passphrase']),
     run(['init', `${runtime.url}/r/other`, '--keys', 'staging-keys', '--no-passphrase']),
     begin('', 'main-keys'),
   ])
+  expect([refused.code, refused.told]).toEqual([1, expect.stringContaining('for the other kind: use another name')])
+  expect(existsSync(join(folder.path, 'taken-keys'))).toBe(false)
   expect([borrowed.code, borrowed.told]).toEqual([1, expect.stringContaining(`are for ${staging.url}:`)])
 
   // What brings and changes: each at the index that is named, with a token of that one.
