@@ -140,22 +140,34 @@ function identityOf(keytype: string, schemeName: string, publicKey: string): str
   }
 }
 
+/** Ed25519 public keys that were judged, and why each cannot be used; a client reads the same root at every refresh. */
+const judged = new Map<string, string | undefined>()
+/** Keys of one deployment, many times over; each entry is two hundred bytes. */
+const JUDGED_MAX = 1_000
+
+function checkEd25519(publicHex: string): void {
+  if (publicHex.length !== 64) throw new FormatError('An Ed25519 public key must be 64 lower-case hex digits.')
+  if (!judged.has(publicHex)) {
+    const problem = problemOfPoint(fromHex(publicHex))
+    if (judged.size >= JUDGED_MAX) judged.clear()
+    judged.set(publicHex, problem)
+  }
+  const problem = judged.get(publicHex)
+  if (problem !== undefined) throw new FormatError(problem)
+}
+
 /**
  * Refuses public keys under which somebody without a private key can sign. Under a point of small order one fixed
  * signature verifies for one message in eight, or for all of them, depending on the library; a non-canonical encoding
  * gives one point two spellings.
  */
-function checkEd25519(publicHex: string): void {
-  if (publicHex.length !== 64) throw new FormatError('An Ed25519 public key must be 64 lower-case hex digits.')
-  const bytes = fromHex(publicHex)
-  let point: Point
+function problemOfPoint(bytes: Uint8Array): string | undefined {
   try {
-    point = Point.fromBytes(bytes, false)
+    const point = Point.fromBytes(bytes, false)
+    return point.isSmallOrder() ? 'An Ed25519 public key is of small order, so anybody can sign for it.' : undefined
   } catch {
-    throw new FormatError('An Ed25519 public key is not the canonical encoding of a point of the curve.')
+    return 'An Ed25519 public key is not the canonical encoding of a point of the curve.'
   }
-  if (point.isSmallOrder())
-    throw new FormatError('An Ed25519 public key is of small order, so anybody can sign for it.')
 }
 
 /**
