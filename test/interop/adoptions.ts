@@ -226,5 +226,5 @@ function withoutOnline({ signed: { version: _, keys, roles, ...rest } }: RootFil
   const { snapshot, timestamp, ...offline } = roles
   const others = [snapshot!, timestamp!].map(({ keyids: _, threshold: __, ...fields }) => fields)
   const kept = Object.values(offline).flatMap(({ keyids }) => keyids)
-  return { ...rest, offline, others, keys: kept.map((keyid) => keys[keyid]) }
+  return { ...rest, offline, others, keys: Object.fromEntries(kept.map((keyid) => [keyid, keys[keyid]])) }
 }
