@@ -163,6 +163,16 @@ export const BOUNDARY = 'a0ad46ab9ee3a1ab5e1b1a1d3f2f3b5e'
 const part = ([name, value]: Field): string =>
   `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`
 
+/** A form without the file, as uv sends it before and after the bytes; `change` replaces fields, or leaves them out. */
+export function descriptionOf(file: Distribution, change: Record<string, string | undefined> = {}): string {
+  const fields: Field[] = [...fieldsOf(file), ['filename', file.filename]]
+  const changed = fields.flatMap(([name, value]): Field[] => {
+    const said = name in change ? change[name] : value
+    return said === undefined ? [] : [[name, said]]
+  })
+  return `${changed.map(part).join('')}--${BOUNDARY}--\r\n`
+}
+
 export function formOf(
   fields: Field[],
   filename: string,

@@ -1,6 +1,7 @@
 // Trusted publishing through the whole face: how a JWT that matches becomes a token, and what the token is good for.
 import { describe, expect, test } from 'vitest'
 import { setClock, sqlOf } from './controls.ts'
+import { BOUNDARY, type Distribution, descriptionOf, makeWheel } from './distributions.ts'
 import { githubClaims, gitlabClaims, times } from './jwt-issuer.ts'
 import {
   add,
@@ -25,6 +26,11 @@ import { newRepository } from './repository.ts'
 import { fetchFace, page, world } from './upload-harness.ts'
 
 withIssuers()
+
+interface Place {
+  upload_url: string
+  upload_headers: Record<string, string>
+}
 
 describe('an uploader finds', () => {
   test('the audience, which is this index’s own', async () => {
@@ -66,7 +72,23 @@ describe('a JWT that matches', () => {
     expect((await api('GET', '/api/publishers', undefined, token)).status).toBe(403)
     const yank = '/api/projects/sample/files/sample-2.0-py3-none-any.whl/yank'
     expect((await api('PUT', yank, { reason: 'x' }, token)).status).toBe(403)
+    // Directly as well, where the token is asked for at both ends.
+    const step = (name: string, file: Distribution) =>
+      fetchFace(`/legacy/${name}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': `multipart/form-data; boundary=${BOUNDARY}` },
+        body: descriptionOf(file),
+      })
+    const [file, late] = [await makeWheel('sample', '2.1'), await makeWheel('sample', '2.2')]
+    for (const each of [file, late]) {
+      const place = await (await step('reserve', each)).json<Place>()
+      const put = { method: 'PUT', headers: place.upload_headers, body: each.bytes }
+      expect((await fetchFace(new URL(place.upload_url).pathname, put)).status).toBe(200)
+    }
+    expect((await step('finalize', file)).status).toBe(200)
+    expect((await step('reserve', await makeWheel('other', '2.1'))).status).toBe(403)
     await setClock(world.repository, 901_000)
+    expect((await step('finalize', late)).status).toBe(401)
     expect(await upload(token, 'sample', '3.0')).toBe(401)
   })
 

@@ -5,7 +5,7 @@ import { shardOf } from '../../tuf/bins.ts'
 import { Client, initStore } from '../../tuf/client.ts'
 import { SignatureError } from '../../tuf/errors.ts'
 import { webTransport } from '../../tuf/transport.ts'
-import { BOUNDARY, type Distribution, fieldsOf, makeSdist, makeWheel } from './distributions.ts'
+import { BOUNDARY, type Distribution, descriptionOf, makeSdist, makeWheel } from './distributions.ts'
 import { githubClaims, JwtIssuer } from './jwt-issuer.ts'
 import { memoryStore } from './reading.ts'
 import { BOOTSTRAP, STANDARD, type TestRepository } from './repository.ts'
@@ -156,13 +156,10 @@ describe('one touches no other', () => {
 
   test('direct uploads: reserved under its own address, and a ticket is none at the other', async () => {
     const file = await makeSdist('straight', '1.0')
-    const part = ([name, value]: [string, string]) =>
-      `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`
-    const description = `${[...fieldsOf(file), ['filename', file.filename] as [string, string]].map(part).join('')}--${BOUNDARY}--\r\n`
     const step = ({ base }: Index, name: string, token: string) => {
       const type = { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` }
       const headers = { authorization: `Bearer ${token}`, ...type }
-      return fetchFace(`${base}/legacy/${name}`, { method: 'POST', headers, body: description })
+      return fetchFace(`${base}/legacy/${name}`, { method: 'POST', headers, body: descriptionOf(file) })
     }
     const place = async (index: Index) => {
       const reserved = await step(index, 'reserve', index.operator)

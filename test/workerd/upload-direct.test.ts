@@ -13,7 +13,7 @@ import { bucketWith, DAY, HOUR, setClock, sqlOf, withBindings } from './controls
 import {
   BOUNDARY,
   type Distribution,
-  type Field,
+  descriptionOf,
   fieldsOf,
   formOf,
   makeSdist,
@@ -35,18 +35,6 @@ async function hmac(secret: Uint8Array, text: string): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.sign('HMAC', key, encoder.encode(text)))
 }
 
-/** A form without the file, as uv writes it. */
-function description(file: Distribution, change: Record<string, string | undefined> = {}): string {
-  const fields: Field[] = [...fieldsOf(file), ['filename', file.filename]]
-  const changed = fields.flatMap(([name, value]): Field[] => {
-    const said = name in change ? change[name] : value
-    return said === undefined ? [] : [[name, said]]
-  })
-  const part = ([name, value]: Field) =>
-    `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`
-  return `${changed.map(part).join('')}--${BOUNDARY}--\r\n`
-}
-
 const postForm = (path: string, body: BodyInit, token = world.token, headers: Record<string, string> = {}) =>
   fetchFace(path, {
     method: 'POST',
@@ -62,8 +50,8 @@ interface Place {
   upload_url: string | null
   upload_headers: Record<string, string>
 }
-const reserve = (file: Distribution, token?: string) => postForm('/legacy/reserve', description(file), token)
-const finalize = (file: Distribution, token?: string) => postForm('/legacy/finalize', description(file), token)
+const reserve = (file: Distribution, token?: string) => postForm('/legacy/reserve', descriptionOf(file), token)
+const finalize = (file: Distribution, token?: string) => postForm('/legacy/finalize', descriptionOf(file), token)
 async function placeFor(file: Distribution, token?: string): Promise<Place> {
   const answer = await reserve(file, token)
   expect(answer.status).toBe(201)
@@ -120,10 +108,10 @@ test.for([
 
 test('both spellings of the address are taken', async () => {
   const file = await makeWheel('slashes', '1.0')
-  const answer = await postForm('/legacy//reserve', description(file))
+  const answer = await postForm('/legacy//reserve', descriptionOf(file))
   expect(answer.status).toBe(201)
   expect((await put(await answer.json(), file.bytes)).status).toBe(200)
-  expect((await postForm('/legacy//finalize', description(file))).status).toBe(200)
+  expect((await postForm('/legacy//finalize', descriptionOf(file))).status).toBe(200)
   expect((await fetchFace('/legacy/reserve')).status).toBe(405)
   expect((await fetchFace(`/legacy/uploads/${file.sha256}/${file.filename}`)).status).toBe(405)
 })
@@ -133,7 +121,7 @@ describe('refused, with nothing reserved and nothing stored', () => {
   test.for<[string, (file: Distribution) => Promise<Response>, number, RegExp]>([
     [
       'no token',
-      (file) => postForm('/legacy/reserve', description(file), '', { authorization: '' }),
+      (file) => postForm('/legacy/reserve', descriptionOf(file), '', { authorization: '' }),
       401,
       /authentication/,
     ],
@@ -141,31 +129,31 @@ describe('refused, with nothing reserved and nothing stored', () => {
     ['a token of another project', async (file) => reserve(file, elsewhere), 403, /isn't allowed/],
     [
       'a page of another origin',
-      (file) => postForm('/legacy/reserve', description(file), world.token, { origin: 'https://evil.example' }),
+      (file) => postForm('/legacy/reserve', descriptionOf(file), world.token, { origin: 'https://evil.example' }),
       403,
       /origins/,
     ],
     [
       'no file name',
-      (file) => postForm('/legacy/reserve', description(file, { filename: undefined })),
+      (file) => postForm('/legacy/reserve', descriptionOf(file, { filename: undefined })),
       400,
       /no 'filename'/,
     ],
     [
       'a path for a file name',
-      (file) => postForm('/legacy/reserve', description(file, { filename: '../x.whl' })),
+      (file) => postForm('/legacy/reserve', descriptionOf(file, { filename: '../x.whl' })),
       400,
       /x\.whl/,
     ],
     [
       'the name of another project',
-      (file) => postForm('/legacy/reserve', description(file, { filename: 'other-1.0-py3-none-any.whl' })),
+      (file) => postForm('/legacy/reserve', descriptionOf(file, { filename: 'other-1.0-py3-none-any.whl' })),
       400,
       /metadata says/,
     ],
     [
       'no digest',
-      (file) => postForm('/legacy/reserve', description(file, { sha256_digest: undefined })),
+      (file) => postForm('/legacy/reserve', descriptionOf(file, { sha256_digest: undefined })),
       400,
       /sha256_digest/,
     ],
@@ -317,7 +305,7 @@ test('more than an index takes, and more places than it keeps', async () => {
   const request = new Request('http://127.0.0.1/legacy/finalize', {
     method: 'POST',
     headers: { authorization: `Bearer ${world.token}`, 'content-type': `multipart/form-data; boundary=${BOUNDARY}` },
-    body: description(file),
+    body: descriptionOf(file),
   })
   const answer = await createUpload('main').fetch(request, env, createExecutionContext())
   expect([answer.status, await answer.text()]).toEqual([413, expect.stringContaining('1024 MiB')])
