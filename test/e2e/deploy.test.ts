@@ -1,6 +1,6 @@
 // `npm run deploy` with the real wrangler, against a program that answers as Cloudflare's API does as far as this needs:
 // what arrives there, and that nothing secret is left on the machine or shows in its list of processes.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { globSync, readFileSync, statSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -122,6 +122,25 @@ async function deploy(...more: string[]): Promise<{ code: number; output: string
 
 const summary = () => changes.map(({ method, path }) => `${method} ${path.replace('/accounts/acc1/', '')}`)
 const uploadOf = (script: string) => changes.findLast(({ path }) => path.endsWith(`/workers/scripts/${script}`))!
+
+test('the lines of wrangler in the guides, which only an account can run, say words that it knows', {
+  timeout: 120_000,
+}, () => {
+  const text = globSync('docs/*.md')
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n')
+  const lines = new Map(
+    [...text.matchAll(/npx wrangler ((?:[a-z]+ ?)+)([^`\n]*)/g)].map(([, words, rest]) => [words!.trim(), rest!]),
+  )
+  expect([...lines.keys()].sort()).toEqual(['login', 'rollback', 'secret put', 'versions list'])
+  for (const [words, rest] of lines) {
+    const args = ['cli/bootstrap.mjs', 'wrangler', ...words.split(' '), '--help']
+    const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    expect([words, status]).toEqual([words, 0])
+    expect(stdout).toContain(`wrangler ${words}`)
+    for (const [option] of rest.matchAll(/--[a-z-]+/g)) expect(stdout, words).toContain(option)
+  }
+})
 
 // Fourteen starts of wrangler, one to ten seconds each.
 test('the real wrangler makes the bucket, uploads the publisher, sets its secrets and uploads the face', async () => {

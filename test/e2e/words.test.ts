@@ -47,6 +47,11 @@ test('wrong words are one line that says where the right ones are', () => {
   expect(run('help', 'fetch')).toEqual(run('fetch', '--help'))
 })
 
+test('as the guides have it, from a clone: by way of npx', () => {
+  const { status, stdout } = spawnSync('npx', ['tuf-edge', 'help', 'token'], { encoding: 'utf8' })
+  expect({ status, stdout, stderr: '' }).toEqual(run('help', 'token'))
+})
+
 test('what is not there, or is something else, is named in one line', async () => {
   const { path: folder, remove } = temporaryFolder()
   onTestFinished(remove)
