@@ -15,7 +15,7 @@ const BATCH_BYTES_MAX = 20_000_000
  * @throws CommandError
  */
 export async function mustPass(
-  { roles }: Repository,
+  { roles, last }: Repository,
   roots: ReadonlyMap<number, Uint8Array>,
   keys: NewKeys | undefined,
 ): Promise<SignedFile[]> {
@@ -23,7 +23,9 @@ export async function mustPass(
     ...[...roots.values()].map((bytes) => ({ role: 'root', bytes })),
     ...[...roles].map(([role, { bytes }]) => ({ role, bytes })),
   ]
-  const total = files.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  // What its clients hold goes along.
+  const sent = [...files.map(({ bytes }) => bytes), last.snapshot, last.timestamp]
+  const total = sent.reduce((sum, bytes) => sum + bytes.length, 0)
   if (total > BATCH_BYTES_MAX)
     throw new CommandError(`Its metadata has ${total} bytes, and ${BATCH_BYTES_MAX} are adopted at once.`)
   const online = keys && { snapshot: keys.snapshot.keyid, timestamp: keys.timestamp.keyid }

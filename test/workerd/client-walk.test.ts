@@ -196,6 +196,16 @@ describe('an adoption', () => {
     expect(listed().get('gone')).toMatchObject({ version: 1, length: gone.length })
   })
 
+  test('300 roots are two runs of a new client, as they were, and no reason to refuse', async () => {
+    adoption = await Adoption.make(['alpha'])
+    for (let i = 0; i < 300; i++) await adoption.theirs.publishRoot()
+    await adoption.adopt()
+    const store = await adoption.theirs.newStore()
+    await expect(adoption.clientOver(store).refresh()).rejects.toThrow('timestamp is signed by 0 of the 1')
+    await adoption.clientOver(store).refresh()
+    expect(store.files.get('root.json')).toEqual(adoption.rootOf(302))
+  })
+
   test('without consistent snapshots a role called as a version of another is that role', async () => {
     adoption = await Adoption.make(['1.targets', '1002.snapshot'], { consistent: false })
     await adoption.adopt()
