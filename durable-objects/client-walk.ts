@@ -4,7 +4,7 @@
 // A snapshot and a timestamp are signed here as the publication will sign them, and thrown away: they are given to nobody,
 // so nothing of them is burned. Two signatures for each moment at which roots go out, one or two.
 import { snapshotSigned, timestampSigned } from '../tuf/build.ts'
-import { Kept, type Present, refreshAsClient, walkRoles } from '../tuf/client-walk.ts'
+import { Kept, type Present, refreshAsClient, type Walked, walkRoles } from '../tuf/client-walk.ts'
 import { sha256Hex } from '../tuf/digest.ts'
 import { TufError } from '../tuf/errors.ts'
 import { type Admitted, GateError, type Held } from '../tuf/gate.ts'
@@ -27,6 +27,8 @@ import type { Refused } from './rpc.ts'
 interface Circumstances {
   /** Nothing is public yet. */
   beginning?: Beginning
+  /** Of a batch in parts: which of its roles were walked to in a call before. */
+  walked?: Walked | undefined
   /** What goes out later is the owner's: nothing that is signed here holds under it. */
   handsBack?: boolean
 }
@@ -36,11 +38,11 @@ export async function refusedByClients(
   ctx: Context,
   admitted: Admitted,
   held: Held,
-  { beginning, handsBack = false }: Circumstances = {},
+  { beginning, walked, handsBack = false }: Circumstances = {},
 ): Promise<Refused | undefined> {
   if (admitted.roots.length + admitted.roles.length === 0) return undefined
   try {
-    await new Walk(ctx, admitted, held, beginning).run(handsBack)
+    await new Walk(ctx, admitted, held, beginning, walked).run(handsBack)
     return undefined
   } catch (error) {
     return gateAnswer(error)
@@ -58,12 +60,20 @@ class Walk {
   readonly #admitted: Admitted
   readonly #held: Held
   readonly #beginning: Beginning | undefined
+  readonly #walked: Walked | undefined
 
-  constructor(ctx: Context, admitted: Admitted, held: Held, beginning: Beginning | undefined) {
+  constructor(
+    ctx: Context,
+    admitted: Admitted,
+    held: Held,
+    beginning: Beginning | undefined,
+    walked: Walked | undefined,
+  ) {
     this.#ctx = ctx
     this.#admitted = admitted
     this.#held = held
     this.#beginning = beginning
+    this.#walked = walked
   }
 
   async run(handsBack: boolean): Promise<void> {
@@ -84,7 +94,7 @@ class Walk {
       const runs = Math.ceil((out.length + 1) / LIMITS.rootRotations)
       const client = await refreshAsClient(fresh, present, judged, 'A new client', runs)
       // Roles do not wait for roots.
-      if (moment === 0) await walkRoles(client, present, changed, this.#held)
+      if (moment === 0) await walkRoles(client, present, changed, this.#held, this.#walked)
       if (handsBack) return
     }
   }
@@ -131,13 +141,13 @@ class Walk {
   async #present(root: Root, out: readonly Outgoing[], moment: number): Promise<Present> {
     const { roles } = this.#admitted
     const { snapshot, timestamp } = await this.#signed(moment)
-    const given = new Map(roles.map(({ role, bytes }) => [role, bytes]))
+    const given = new Map(roles.map((file) => [file.role, file]))
     return {
       roots: new Map(out.map(({ signed, bytes }) => [signed.version, bytes])),
       timestamp,
       snapshot,
       consistentSnapshot: root.consistentSnapshot,
-      load: async (role) => given.get(role) ?? (this.#held.roles.has(role) ? this.#held.load(role) : undefined),
+      load: async (role) => given.get(role)?.bytes ?? (this.#held.roles.has(role) ? this.#held.load(role) : undefined),
     }
   }
 
@@ -148,8 +158,7 @@ class Walk {
     const number = (role: 'snapshot' | 'timestamp') => (served ? served[role] + 1 : nextVersion(sql, role)) + moment
     const meta = rolesToList(sql)
     for (const [role, version] of Object.entries(former)) meta.set(role, { version })
-    for (const { role, version, sha256, bytes } of this.#admitted.roles)
-      meta.set(role, { version, sha256, length: bytes.length })
+    for (const { role, version, sha256, length } of this.#admitted.roles) meta.set(role, { version, sha256, length })
     try {
       const version = number('snapshot')
       const listed = snapshotSigned({ version, expiresMs: expires('snapshot'), meta: byName(meta) })

@@ -10,6 +10,7 @@ import { blobKeys, bucketPrefix, metadataKey } from '../tuf/layout.ts'
 import { giveUpReservations } from './direct-uploads.ts'
 import { forgetFormer, freshnessOf, graceMs, ORPHAN_MS } from './freshness.ts'
 import { abortAbandoned } from './large-uploads.ts'
+import { dropAbandoned } from './ledger/batches.ts'
 import { blobState, setBlobState } from './ledger/blobs.ts'
 import { clearFact, getFact, setFact } from './ledger/facts.ts'
 import {
@@ -45,6 +46,7 @@ export async function collectGarbage(ctx: Context): Promise<void> {
   condemnOrphans(ctx)
   await abortAbandoned(ctx)
   giveUpReservations(ctx)
+  ctx.storage.transactionSync(() => dropAbandoned(sql, ctx.now() - ORPHAN_MS))
   mendDates(sql, ctx.now(), graceMs(freshnessOf(sql)))
   while (mayCollect(ctx)) if (!(await collectBatch(ctx)) || waitingCount(sql) > 0) return
 }

@@ -29,9 +29,13 @@ import {
 } from './rpc.ts'
 import type {
   AdoptRequest,
+  BatchAnswer,
+  BatchRequest,
   GateRequest,
   MetadataAnswer,
   OriginRequest,
+  PartAnswer,
+  PartRequest,
   PullRequest,
   PushAnswer,
   PushRequest,
@@ -239,6 +243,21 @@ export class Member extends WorkerEntrypoint<Env> {
     return this.#bootstrap(secret) ?? objectOf(this.env, request.repository).adopt(request)
   }
 
+  /** Takes a token; before the adoption the bootstrap secret. */
+  async stagePart(request: PartRequest, secret: string): Promise<PartAnswer> {
+    return this.#stage<PartAnswer>(request.repository, secret, (stub, bearer) => stub.stagePart(request, bearer))
+  }
+
+  /** As `stagePart`. */
+  async lookAtBatch(request: BatchRequest, secret: string): Promise<BatchAnswer> {
+    return this.#stage<BatchAnswer>(request.repository, secret, (stub, bearer) => stub.lookAtBatch(request, bearer))
+  }
+
+  /** As `stagePart`. */
+  async forgetBatch(request: BatchRequest, secret: string): Promise<Done> {
+    return this.#stage<Done>(request.repository, secret, (stub, bearer) => stub.forgetBatch(request, bearer))
+  }
+
   async push(request: PushRequest): Promise<PushAnswer> {
     return ask<PushAnswer>(this.env, request.repository, (stub) => stub.push(request))
   }
@@ -328,6 +347,17 @@ export class Member extends WorkerEntrypoint<Env> {
 
   async journal(repository: string, after: number, limit: number, token: string): Promise<JournalAnswer> {
     return ask<JournalAnswer>(this.env, repository, (stub) => stub.journal(after, limit, token))
+  }
+
+  /** Before its adoption a repository has neither tokens nor anything in the bucket. */
+  async #stage<T>(
+    repository: string,
+    secret: string,
+    call: (stub: DurableObjectStub<Publisher>, bearer: string | { bootstrap: true }) => PromiseLike<T | Refused>,
+  ): Promise<T | Refused> {
+    if (!REPOSITORY_NAME.test(repository)) return refused('invalid', 400, 'That is not a repository name.')
+    if (looksLikeToken(secret)) return ask<T>(this.env, repository, (stub) => call(stub, secret))
+    return this.#bootstrap(secret) ?? call(objectOf(this.env, repository), { bootstrap: true })
   }
 
   /** A token is known by the ledger, and the ledger through the bucket: who lost either proves himself otherwise. */

@@ -1,6 +1,7 @@
 // When things are due. Versions order events; clocks only set dates: a clock that went back never stops signing, and
 // whatever expires later than now + 2 × its life was dated by a clock that ran ahead and is signed again at once.
 import { nextCopy } from './copy.ts'
+import { oldestBatch } from './ledger/batches.ts'
 import { getFact, setFact } from './ledger/facts.ts'
 import { oldestGarbage } from './ledger/garbage.ts'
 import { nextNotice } from './ledger/notices.ts'
@@ -67,9 +68,10 @@ export const graceMs = ({ timestampSeconds, former }: Settings): number =>
 
 /** Online roles but timestamp that have to be signed again, soonest first; none unless one of them is due. */
 export function dueRoles(sql: Sql, freshness: Freshness, now: number): string[] {
+  const online = isAdopted(sql) ? "name = 'snapshot'" : `(name = 'snapshot' OR ${BINS})`
   const rows = all<{ name: string; expires: number }>(
     sql,
-    `SELECT name, expires FROM roles WHERE version IS NOT NULL AND (name = 'snapshot' OR ${binsOf(sql)}) ORDER BY expires`,
+    `SELECT name, expires FROM roles WHERE version IS NOT NULL AND ${online} ORDER BY expires`,
   )
   if (!rows.some(({ name, expires }) => isDue(expires, lifeOf(freshness, name), now))) return []
   const early = rows.filter(({ name, expires }) => {
@@ -92,8 +94,8 @@ export function readingDue(sql: Sql): boolean {
 }
 
 /** The roles below snapshot that are signed here: of an adopted repository none, whatever their names. */
-const binsOf = (sql: Sql): string =>
-  getFact(sql, 'kind') === 'adopted' ? 'false' : "name NOT IN ('root', 'targets', 'bins', 'timestamp', 'snapshot')"
+const BINS = "name NOT IN ('root', 'targets', 'bins', 'timestamp', 'snapshot')"
+const isAdopted = (sql: Sql): boolean => getFact(sql, 'kind') === 'adopted'
 
 export function tickDue(sql: Sql, freshness: Freshness, now: number): boolean {
   const live = one<{ expires: number }>(
@@ -147,7 +149,7 @@ export function nextAlarm(sql: Sql, now: number): number | null {
     if (row?.expires) times.push(row.expires - life / 2)
   }
   soonest("name = 'snapshot'", freshness.snapshotSeconds * 1000)
-  soonest(binsOf(sql), freshness.binSeconds * 1000)
+  if (!isAdopted(sql)) soonest(BINS, freshness.binSeconds * 1000)
   const unpublished = nextUnpublished(sql)
   if (unpublished !== undefined) times.push(Math.max(unpublished, now + RECOVERY_DELAY_MS))
   const pull = nextPull(sql)
@@ -157,6 +159,8 @@ export function nextAlarm(sql: Sql, now: number): number | null {
   if (copy !== undefined) times.push(copy)
   const garbage = oldestGarbage(sql)
   if (garbage !== undefined) times.push(Math.max(garbage, getFact(sql, 'collectRetryAt') ?? 0))
+  const batch = oldestBatch(sql)
+  if (batch !== undefined) times.push(batch + ORPHAN_MS)
   const orphan = one<{ at: number | null }>(sql, "SELECT min(created) AS at FROM blobs WHERE state = 'begun'")?.at
   if (orphan) times.push(orphan + ORPHAN_MS)
   const over = one<{ at: number | null }>(sql, 'SELECT min(expires) AS at FROM reservations')?.at

@@ -17,6 +17,7 @@ import {
 } from '../tuf/gate.ts'
 import { isTopLevelRole, parseRoot, type Root } from '../tuf/root.ts'
 import { parseTargets } from '../tuf/targets.ts'
+import type { InParts } from './batches.ts'
 import { getFact } from './ledger/facts.ts'
 import {
   addUnpublished,
@@ -28,14 +29,18 @@ import {
   unpublishedRoots,
 } from './ledger/offline.ts'
 import { liveRoles, setLiveRole } from './ledger/roles.ts'
+import { permitted } from './operator.ts'
 import { type Context, Halt } from './publication/context.ts'
-import { type Refused, refused } from './rpc.ts'
+import { type Refused, refused, type Scope } from './rpc.ts'
 import type { HandedOver, TargetsSeen } from './rpc-adopt.ts'
+import { type Bearer, bearerOf } from './tokens.ts'
 
 /** Longer than a client's run: a root that drops keys goes out so long after the one that names old and new. */
 const RUN_MS = 3_600_000
 const DAY_MS = 86_400_000
 const WARN_DAYS = 30
+/** Roles that are warned of in an answer: those that expire first. */
+const WARNED_MAX = 100
 
 export type Taken = {
   ok: true
@@ -116,19 +121,28 @@ export function gateKeys({ custody }: Context): { snapshot: string; timestamp: s
   return { snapshot: custody.key('snapshot').keyid, timestamp: custody.key('timestamp').keyid }
 }
 
-/** @param online undefined: of a root that takes the repository back, which names none of ours */
+/**
+ * @param online undefined: of a root that takes the repository back, which names none of ours
+ * @param parts where `files` came from, if they did not come with the call. @throws ShareUsed: it is to be repeated
+ */
 export async function passGate(
   ctx: Context,
   files: readonly HandedOver[],
   held: Held,
   online: GateOptions['online'],
+  parts?: InParts,
 ): Promise<Admitted | Refused> {
   if (!Array.isArray(files) || files.length === 0) return refused('invalid', 400, 'A batch holds at least one file.')
-  for (const file of files)
+  // What came in parts was looked at when it came, and is not read here: see batches.ts.
+  for (const file of parts ? [] : files)
     if (typeof file.role !== 'string' || !(file.bytes instanceof Uint8Array))
       return refused('invalid', 400, 'Each file of a batch has the name of its role and its bytes.')
   try {
-    const admitted = await admit(files, held, { now: ctx.now(), ...(online ? { online } : {}) })
+    const admitted = await admit(files, held, {
+      now: ctx.now(),
+      ...(online ? { online } : {}),
+      ...(parts ? { voices: parts.voices } : {}),
+    })
     mustGoOutTogether(ctx, admitted, held.root?.signed)
     return admitted
   } catch (error) {
@@ -153,6 +167,25 @@ function mustGoOutTogether(ctx: Context, { roots }: Admitted, before: Root | und
       )
     former = signed
   }
+}
+
+/** A token for `metadata:ROLE` hands over this role alone; whoever names no file yet needs one of these scopes. */
+export function mayHandOver(ctx: Context, token: string, files: readonly { role: string }[]): Bearer | Refused {
+  const roles = new Set(files.map(({ role }) => role))
+  let bearer = permitted(ctx, token, ['admin'])
+  if (!('ok' in bearer)) return bearer
+  if (roles.size === 0) return bearerForAny(ctx, token)
+  for (const role of roles) {
+    bearer = permitted(ctx, token, ['admin', `metadata:${encodeURIComponent(role)}` as Scope])
+    if ('ok' in bearer) return bearer
+  }
+  return bearer
+}
+
+function bearerForAny(ctx: Context, token: string): Bearer | Refused {
+  const bearer = bearerOf(ctx.sql, ctx.custody.macKey(), token, ctx.now())
+  const scope = 'ok' in bearer ? undefined : bearer.scopes.find((each) => each.startsWith('metadata:'))
+  return permitted(ctx, token, scope === undefined ? ['admin'] : [scope])
 }
 
 /** A refusal of the gate's, or the error again. */
@@ -194,18 +227,25 @@ export function record(ctx: Context, { roots, roles }: Admitted, before: Root | 
     addUnpublished(sql, 'root', version, notBefore)
     setLiveRole(sql, { name: 'root', version, sha256, length: bytes.length, expires: expiresMs, publication: null })
   }
-  for (const { role: name, version, sha256, expiresMs, delegates, bytes } of roles) {
-    insertOffline(sql, macKey, name, { version, sha256, bytes }, delegates)
+  // Never taken apart: `bytes` may be a getter, and those of a batch in parts lie in the ledger already.
+  for (const file of roles) {
+    const { role: name, version, sha256, length, expiresMs, delegates } = file
+    insertOffline(sql, macKey, name, file, delegates)
     addUnpublished(sql, name, version, now)
-    setLiveRole(sql, { name, version, sha256, length: bytes.length, expires: expiresMs, publication: null })
+    setLiveRole(sql, { name, version, sha256, length, expires: expiresMs, publication: null })
   }
   const accepted = [
     ...roots.map(({ version }) => `${version}.root`),
     ...roles.map((role) => `${role.version}.${role.role}`),
   ]
-  const dates = [...roots.slice(-1).map(({ expiresMs }) => ({ role: 'root', expiresMs })), ...roles]
+  const dates = [
+    ...roots.slice(-1).map(({ expiresMs }) => ({ role: 'root', expiresMs })),
+    ...roles.map(({ role, expiresMs }) => ({ role, expiresMs })),
+  ]
   const warnings = dates
     .filter(({ expiresMs }) => expiresMs - now < WARN_DAYS * DAY_MS)
+    .sort((a, b) => a.expiresMs - b.expiresMs)
+    .slice(0, WARNED_MAX)
     .map(({ role, expiresMs }) => `${role} expires at ${formatDate(expiresMs)}: clients refuse it from then on.`)
   return { ok: true, accepted, held, warnings }
 }

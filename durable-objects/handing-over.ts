@@ -1,6 +1,7 @@
 // What people hand over, as calls: each goes to the gate where no pass runs, and is published within the call if the bucket
 // takes it. State: whether a pull is under way; there is at most one.
 import { adopt, push } from './adopt.ts'
+import { ShareUsed } from './batches.ts'
 import type { Flight } from './flight.ts'
 import { type Taken, takenBefore } from './handed-over.ts'
 import { getFact } from './ledger/facts.ts'
@@ -70,7 +71,12 @@ export class HandingOver {
   }
 
   async #take(take: (ctx: Context, arm: () => void) => Promise<Taken | Refused>): Promise<PushAnswer> {
-    return this.#publish(await this.#flight.alone(() => take(this.#flight.ctx(), () => this.#flight.arm())))
+    try {
+      return await this.#publish(await this.#flight.alone(() => take(this.#flight.ctx(), () => this.#flight.arm())))
+    } catch (error) {
+      if (!(error instanceof ShareUsed)) throw error
+      return { ok: true, accepted: [], held: [], warnings: [], unchecked: error.left, visible: false }
+    }
   }
 
   async #publish(taken: Taken | Refused): Promise<PushAnswer> {

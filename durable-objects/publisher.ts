@@ -8,6 +8,7 @@ import { pageKey } from '../tuf/layout.ts'
 import { acceptedBefore, begin, stage } from './accept.ts'
 import { setOrigin } from './adopt.ts'
 import { attestationTrust, setTrustRoot, trustRootOf } from './attestations.ts'
+import { forgetBatch, lookAtBatch, stagePart } from './batches.ts'
 import { mayPut, reserve, reserved } from './direct-uploads.ts'
 import type { Env } from './env.ts'
 import { Flight } from './flight.ts'
@@ -54,9 +55,13 @@ import {
 } from './rpc.ts'
 import type {
   AdoptRequest,
+  BatchAnswer,
+  BatchRequest,
   GateRequest,
   MetadataAnswer,
   OriginRequest,
+  PartAnswer,
+  PartRequest,
   PullRequest,
   PushAnswer,
   PushRequest,
@@ -161,6 +166,19 @@ export class Publisher extends DurableObject<Env> {
   /** New files of people's roles, all or none. */
   async push(request: PushRequest): Promise<PushAnswer> {
     return this.#handingOver.push(request)
+  }
+
+  /** A part of a batch that is too large for one call. */
+  async stagePart(request: PartRequest, bearer: string | { bootstrap: true }): Promise<PartAnswer> {
+    return stagePart(this.#flight.ctx(), request, bearer)
+  }
+
+  lookAtBatch(request: BatchRequest, bearer: string | { bootstrap: true }): BatchAnswer {
+    return lookAtBatch(this.#flight.ctx(), request, bearer)
+  }
+
+  forgetBatch(request: BatchRequest, bearer: string | { bootstrap: true }): Done {
+    return forgetBatch(this.#flight.ctx(), request, bearer)
   }
 
   /** The owner takes the repository back. */

@@ -107,9 +107,9 @@ const LISTS: Record<Exclude<Phase, 'files'>, (ctx: Context, after: string, limit
     // A role's name may hold anything, its version cannot.
     const bar = after.lastIndexOf('|')
     const [role, version] = [after.slice(0, Math.max(bar, 0)), after.slice(bar + 1)]
-    return all<{ role: string; version: number; sha256: string; bytes: ArrayBuffer }>(
+    return all<{ role: string; version: number; sha256: string }>(
       sql,
-      `SELECT role, version, sha256, bytes FROM offline WHERE (role, version) > (?, ?)
+      `SELECT role, version, sha256 FROM offline WHERE (role, version) > (?, ?)
        AND (role, version) NOT IN (SELECT role, version FROM unpublished) ORDER BY role, version LIMIT ?`,
       role,
       Number(version),
@@ -119,7 +119,7 @@ const LISTS: Record<Exclude<Phase, 'files'>, (ctx: Context, after: string, limit
       key: metadataKey(place, row.version, row.role),
       sha256: row.sha256,
       html: false,
-      bytes: () => offlineBytes(sql, row.role, row.version, row.bytes),
+      bytes: () => offlineBytes(sql, row.sha256),
     }))
   },
   roles: ({ sql, place }, after, limit) =>

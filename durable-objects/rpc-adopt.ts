@@ -14,6 +14,8 @@ export interface AdoptRequest {
   repository: string
   /** Roots without a gap, the last of which names our keys; `targets`; every role that is delegated to. */
   files: HandedOver[]
+  /** They came in parts: `files` is empty. */
+  batch?: string
   /** Highest versions ever served; ours start 1,000 above. */
   served: { snapshot: number; timestamp: number }
   /** The files that the former signer served last: what its clients hold. Left out: nobody is warm under its keys. */
@@ -25,7 +27,24 @@ export interface PushRequest {
   repository: string
   token: string
   files: HandedOver[]
+  /** They came in parts: `files` is empty. */
+  batch?: string
 }
+
+export interface BatchRequest {
+  repository: string
+  /** Chosen by whoever sends it: 64 hex digits. */
+  batch: string
+}
+
+export interface PartRequest extends BatchRequest {
+  files: HandedOver[]
+}
+
+/** What of a batch is here. */
+export type PartAnswer = { ok: true; files: number; bytes: number } | Refused
+
+export type BatchAnswer = { ok: true; files: number; bytes: number; digests: string[] } | Refused
 
 /** What a batch changed. Files that were held already are in neither list. */
 export type PushAnswer =
@@ -39,7 +58,9 @@ export type PushAnswer =
       targets?: TargetsSeen
       /** Dates close enough to be told. */
       warnings: string[]
-      /** False: accepted, and not yet in a live publication. */
+      /** Of a batch in parts: files that this call did not come to. Nothing was taken: repeat it. */
+      unchecked?: number
+      /** False: not yet in a live publication. */
       visible: boolean
     }
   | Refused

@@ -54,7 +54,8 @@ export async function lookForFiles(ctx: Context, admitted: Admitted, held: Held)
   const mode = targetsMode(ctx)
   if (mode === 'ignore') return { fresh: 0, looked: 0, missing: [] }
   const fresh = new Map<string, { path: string; file: TargetFile }>()
-  for (const { role, bytes } of admitted.roles) {
+  // Of a large batch not every file is read: what is beyond HEADS_MAX is not asked for anyhow.
+  for (const { role, bytes } of filesUntil(admitted.roles, () => fresh.size > HEADS_MAX)) {
     const before = held.roles.has(role) ? parseTargets(await held.load(role)).signed.targets : undefined
     for (const [path, file] of parseTargets(bytes).signed.targets) {
       const digest = bucketDigest(file)!
@@ -84,6 +85,13 @@ export async function lookForFiles(ctx: Context, admitted: Admitted, held: Held)
       `targets: The bucket lacks ${named(missing)}: put them first, with their sha256 in the URL.`,
     )
   return { fresh: fresh.size, looked, missing: missing.slice(0, NAMED_MAX) }
+}
+
+function* filesUntil<T>(files: readonly T[], enough: () => boolean): Generator<T> {
+  for (const file of files) {
+    if (enough()) return
+    yield file
+  }
 }
 
 const named = (paths: readonly string[]): string =>

@@ -2,11 +2,10 @@
 // what people sign (root, targets, bins) 30, 14, 7 and 1 days ahead, for what the publisher signs as soon as it is late.
 // State: none; everything is computed from the ledger's roles.
 import { formatDate } from '../tuf/dates.ts'
-import { isTopLevelRole } from '../tuf/root.ts'
 import { freshnessOf, lifeOf } from './freshness.ts'
 import { getFact } from './ledger/facts.ts'
 import { pullState } from './ledger/pulls.ts'
-import { type LiveRole, liveRoles } from './ledger/roles.ts'
+import { type LiveRole, liveRole, liveRoles, soonestDelegated } from './ledger/roles.ts'
 import type { Sql } from './ledger/sql.ts'
 import type { Warning } from './rpc-upkeep.ts'
 
@@ -14,6 +13,7 @@ const DAY_MS = 86_400_000
 const THRESHOLDS_DAYS = [1, 7, 14, 30] as const
 /** Of delegated roles signed elsewhere, in status and warnings. */
 const DELEGATED_WATCHED = 10
+const TOP_LEVEL = ['root', 'snapshot', 'targets', 'timestamp']
 const OFFLINE_ROLES: readonly string[] = ['root', 'targets', 'bins']
 /** The publisher replaces what has half of its life left; at a quarter something keeps it from doing so. */
 const LATE_SHARE = 1 / 4
@@ -46,11 +46,11 @@ const isAdopted = (sql: Sql): boolean => getFact(sql, 'kind') === 'adopted'
  * first.
  */
 export function watchedRoles(sql: Sql): LiveRole[] {
-  const roles = liveRoles(sql)
   if (isAdopted(sql)) {
-    const delegated = roles.filter(({ name }) => !isTopLevelRole(name)).sort((a, b) => a.expires - b.expires)
-    return [...roles.filter(({ name }) => isTopLevelRole(name)), ...delegated.slice(0, DELEGATED_WATCHED)]
+    const topLevel = TOP_LEVEL.flatMap((name) => liveRole(sql, name) ?? [])
+    return [...topLevel, ...soonestDelegated(sql, DELEGATED_WATCHED)]
   }
+  const roles = liveRoles(sql)
   const isBin = ({ name }: LiveRole) => name !== 'bins' && name.includes('-')
   const bins = roles.filter(isBin).sort((a, b) => a.expires - b.expires)
   const others = roles.filter((role) => !isBin(role))

@@ -28,6 +28,13 @@ export interface Present {
   load(role: string): Promise<Uint8Array | undefined>
 }
 
+/** Of a batch that is larger than a call: which leaves a client took from which delegators, by the digests of both files. */
+export interface Walked {
+  has(child: string, delegator: string): boolean
+  /** To be kept. What it throws ends the walk. */
+  add(child: string, delegator: string, length: number): void
+}
+
 /** Targets of the batch that are looked for as clients look: a search reads up to 32 roles and all that they delegate. */
 const LOOK_UPS_MAX = 32
 /** Not an address: nothing of this leaves the process. */
@@ -80,6 +87,7 @@ export async function refreshAsClient(kept: Kept, present: Present, now: number,
  * From a client that is up to date, every role as said above.
  *
  * @param changed what is new of roles
+ * @param walked what is remembered of calls before; left out: all is walked in this one
  * @throws {GateError} `client`
  */
 export async function walkRoles(
@@ -87,8 +95,10 @@ export async function walkRoles(
   present: Present,
   changed: ReadonlyMap<string, AdmittedRole>,
   held: Held,
+  walked?: Walked,
 ): Promise<void> {
   const set = client.trusted!
+  const digestOf = (role: string) => (changed.get(role) ?? held.roles.get(role))?.sha256 ?? ''
   const delegates = (role: string) => changed.get(role)?.delegates ?? held.roles.get(role)?.delegates ?? false
   const depths = new Map([['targets', 0]])
   /** Role → one of its targets. */
@@ -105,6 +115,7 @@ export async function walkRoles(
     for (const child of childrenOf(delegations)) {
       const isNamedFirst = changed.has(delegator) && !(before && keysOfRole(before, child))
       if (!changed.has(child) && !isNamedFirst && !delegates(child)) continue
+      if (!delegates(child) && walked?.has(digestOf(child), digestOf(delegator))) continue
       const bytes = await present.load(child)
       if (!bytes)
         throw new GateError('client', `A client would not find "${child}", which "${delegator}" delegates to.`)
@@ -116,8 +127,12 @@ export async function walkRoles(
         )
       await take(set, bytes, child, delegator)
       note(child)
-      if (!delegates(child)) set.forget(child)
-      else if (!depths.has(child)) depths.set(child, depth + 1)
+      if (delegates(child)) {
+        if (!depths.has(child)) depths.set(child, depth + 1)
+        continue
+      }
+      set.forget(child)
+      walked?.add(digestOf(child), digestOf(delegator), bytes.length)
     }
   }
   await lookUp(client, paths)

@@ -7,7 +7,10 @@
 // - every role that is delegated to has a file, signed as each of its delegators asks; no role reaches itself;
 // - no version is lower than before, and none has two contents.
 // Cost: the files of the batch, the held roles that delegate (never the leaves), and the held children of a delegation
-// whose keys changed.
+// whose keys changed. A batch that is larger than memory is read file by file (`readRole`), and what was verified in one
+// call is remembered for the next (`Voices`).
+
+import { formatDate } from './dates.ts'
 import { type Delegations, keysOfRole } from './delegations.ts'
 import { sha256Hex, timingSafeEqual } from './digest.ts'
 import type { Common, Envelope } from './envelope.ts'
@@ -53,6 +56,26 @@ export interface SignedFile {
   readonly bytes: Uint8Array
 }
 
+/** A file of `targets` or a delegated role, and what was read of it. */
+export interface ReadFile extends SignedFile {
+  readonly version: number
+  /** Of `bytes`, lower-case hex. */
+  readonly sha256: string
+  readonly length: number
+  readonly expiresMs: number
+  readonly delegates: boolean
+  /** May be a getter: whoever asks for it has it in memory, one file at a time. */
+  readonly bytes: Uint8Array
+}
+
+/** Whose signatures of which bytes were verified before. */
+export interface Voices {
+  /** Identities of public keys. */
+  of(sha256: string): readonly string[]
+  /** To be kept. What it throws ends the gate. */
+  add(sha256: string, identities: Iterable<string>, length: number): void
+}
+
 /** What is known of a role that is held, without its file. */
 export interface HeldRole {
   readonly version: number
@@ -78,16 +101,11 @@ export interface GateOptions {
   readonly online?: { readonly snapshot: string; readonly timestamp: string }
   /** Expired files are taken; for the chain of an adoption, whose own client walk judges the dates. */
   readonly expiredToo?: boolean
+  /** Left out: everything is verified in this call. */
+  readonly voices?: Voices
 }
 
-export interface AdmittedRole {
-  readonly role: string
-  readonly version: number
-  readonly sha256: string
-  readonly expiresMs: number
-  readonly delegates: boolean
-  readonly bytes: Uint8Array
-}
+export type AdmittedRole = ReadFile
 
 export interface AdmittedRoot {
   readonly version: number
@@ -104,19 +122,23 @@ export interface Admitted {
 }
 
 /** Roles in one batch: 10,000 delegated roles and their delegators, the largest repository that is adopted in one go. */
-const BATCH_MAX = 20_000
+export const BATCH_MAX = 20_000
 /** Percent-encoded characters of a role's name, which becomes one segment of a URL and of a bucket key. */
 const NAME_CHARS_MAX = 200
 
 /** @throws {GateError} */
-export async function admit(batch: readonly SignedFile[], held: Held, options: GateOptions): Promise<Admitted> {
+export async function admit(
+  batch: readonly (SignedFile | ReadFile)[],
+  held: Held,
+  options: GateOptions,
+): Promise<Admitted> {
   if (batch.length > BATCH_MAX) throw new GateError('size', `A batch has at most ${BATCH_MAX} files.`)
   const roots = await newRoots(batch, held.root, options)
   const root = roots.at(-1)?.envelope ?? held.root
   if (!root) throw new GateError('incomplete', 'The batch holds no root, and none is known yet.')
   mustNameOnlineKeys(root.signed, options)
   const roles = await newRoles(batch, held, options)
-  await new Tree(root, roles, held).check(roots.length > 0)
+  await new Tree(root, roles, held, options.voices).check(roots.length > 0)
   return { roots, roles: [...roles.values()] }
 }
 
@@ -183,21 +205,20 @@ function mustNameOnlineKeys(root: Root, { online }: GateOptions): void {
 }
 
 async function newRoles(
-  batch: readonly SignedFile[],
+  batch: readonly (SignedFile | ReadFile)[],
   held: Held,
   options: GateOptions,
 ): Promise<Map<string, AdmittedRole>> {
   const taken = new Map<string, AdmittedRole>()
   const seen = new Set<string>()
-  for (const { role, bytes } of batch) {
+  for (const given of batch) {
+    const { role } = given
     if (role === 'root') continue
-    mustBeRole(role)
     if (seen.has(role)) throw new GateError('two-contents', `The batch holds "${role}" twice.`)
     seen.add(role)
-    mustFit(`"${role}"`, bytes, LIMITS.targetsBytes)
-    const envelope = readable(() => parseTargets(bytes))
-    const { version, expiresMs, delegations } = envelope.signed
-    const sha256 = await sha256Hex(bytes)
+    // Not what was read: ten thousand files read are ten times their bytes, and each is looked at twice.
+    const file = 'sha256' in given ? given : await readRole(given)
+    const { version, sha256 } = file
     const known = held.roles.get(role)
     if (known && version < known.version)
       throw new GateError('rollback', `"${role}" has version ${version}, and version ${known.version} was published.`)
@@ -205,17 +226,30 @@ async function newRoles(
       if (known.sha256 === sha256) continue
       throw new GateError('two-contents', `"${role}" ${version} was published with other bytes: give it a new version.`)
     }
-    mustBeCurrent(`"${role}"`, envelope.signed, options)
-    for (const [path, file] of envelope.signed.targets)
-      if (bucketDigest(file) === undefined)
-        throw new GateError(
-          'digest',
-          `"${path}" of "${role}" has neither a sha256 nor a sha512 in lower-case hex: nobody could check it here.`,
-        )
-    // Not what was read: ten thousand files read are ten times their bytes, and each is looked at twice.
-    taken.set(role, { role, version, sha256, expiresMs, delegates: delegations !== undefined, bytes })
+    mustBeCurrent(`"${role}"`, file, options)
+    taken.set(role, file)
   }
   return taken
+}
+
+/**
+ * What a file says by itself, whoever signed it.
+ *
+ * @throws {GateError}
+ */
+export async function readRole({ role, bytes }: SignedFile): Promise<ReadFile> {
+  mustBeRole(role)
+  mustFit(`"${role}"`, bytes, LIMITS.targetsBytes)
+  const { signed } = readable(() => parseTargets(bytes))
+  const { version, expiresMs, delegations, targets } = signed
+  for (const [path, file] of targets)
+    if (bucketDigest(file) === undefined)
+      throw new GateError(
+        'digest',
+        `"${path}" of "${role}" has neither a sha256 nor a sha512 in lower-case hex: nobody could check it here.`,
+      )
+  const sha256 = await sha256Hex(bytes)
+  return { role, version, sha256, length: bytes.length, expiresMs, delegates: delegations !== undefined, bytes }
 }
 
 /** The tree of delegations as it would be after the batch. */
@@ -223,15 +257,17 @@ class Tree {
   readonly #root: Envelope<Root>
   readonly #batch: ReadonlyMap<string, AdmittedRole>
   readonly #held: Held
+  readonly #voices: Voices | undefined
   readonly #loaded = new Map<string, Promise<Envelope<Targets>>>()
   /** Roles above the one that is looked at, and roles whose whole sub-tree was looked at. */
   readonly #above = new Set<string>()
   readonly #done = new Set<string>()
 
-  constructor(root: Envelope<Root>, batch: ReadonlyMap<string, AdmittedRole>, held: Held) {
+  constructor(root: Envelope<Root>, batch: ReadonlyMap<string, AdmittedRole>, held: Held, voices: Voices | undefined) {
     this.#root = root
     this.#batch = batch
     this.#held = held
+    this.#voices = voices
   }
 
   async check(newRoot: boolean): Promise<void> {
@@ -245,7 +281,7 @@ class Tree {
           )
     if (newRoot || this.#batch.has('targets')) {
       const { roles, keys, version } = this.#root.signed
-      await mustBeSigned(await this.#file('targets'), roles.targets, keys, `"targets", as root ${version} asks,`)
+      await this.#mustBeSigned('targets', roles.targets, keys, `"targets", as root ${version} asks,`)
     }
     await this.#descend('targets')
     for (const role of this.#batch.keys())
@@ -265,10 +301,20 @@ class Tree {
       this.#mustExist(child, delegator)
       const keys = keysOfRole(delegations, child)!
       if (this.#batch.has(child) || !sameKeys(keys, delegations, before && keysOfRole(before, child), before))
-        await mustBeSigned(await this.#file(child), keys, delegations.keys, `"${child}", as "${delegator}" asks,`)
+        await this.#mustBeSigned(child, keys, delegations.keys, `"${child}", as "${delegator}" asks,`)
       if (!this.#done.has(child)) await this.#descend(child)
     }
     this.#above.delete(delegator)
+  }
+
+  async #mustBeSigned(name: string, role: RoleKeys, keys: Delegations['keys'], what: string): Promise<void> {
+    const sha256 = (this.#batch.get(name) ?? this.#held.roles.get(name))!.sha256
+    const before = this.#voices?.of(sha256) ?? []
+    const asked = new Set(role.keyids.map((keyid) => keys.get(keyid)?.identity))
+    if (before.filter((identity) => asked.has(identity)).length >= role.threshold) return
+    const file = await this.#file(name)
+    const voices = await mustBeSigned(file, role, keys, what)
+    this.#voices?.add(sha256, new Set([...before, ...voices]), file.bytes.length)
   }
 
   #delegates(role: string): boolean {
@@ -284,8 +330,8 @@ class Tree {
   }
 
   #file(role: string): Promise<Envelope<Targets>> {
-    const given = this.#batch.get(role)?.bytes
-    const bytes = () => (given ? Promise.resolve(given) : this.#held.load(role))
+    const given = this.#batch.get(role)
+    const bytes = async () => given?.bytes ?? this.#held.load(role)
     const loading = this.#loaded.get(role) ?? bytes().then((found) => parseTargets(found))
     // Leaves are looked at once; keeping ten thousand of them would be the whole repository in memory.
     if (this.#delegates(role)) this.#loaded.set(role, loading)
@@ -331,18 +377,18 @@ async function mustBeSigned(
   role: RoleKeys,
   keys: Delegations['keys'],
   what: string,
-): Promise<void> {
+): Promise<ReadonlySet<string>> {
   try {
-    await verifyRole(envelope, role, keys, what)
+    return await verifyRole(envelope, role, keys, what)
   } catch (error) {
     if (error instanceof SignatureError) throw new GateError('threshold', error.message)
     throw error
   }
 }
 
-function mustBeCurrent(what: string, { expires, expiresMs }: Common, { now, expiredToo }: GateOptions): void {
+function mustBeCurrent(what: string, { expiresMs }: Pick<Common, 'expiresMs'>, { now, expiredToo }: GateOptions): void {
   if (expiresMs <= now && !expiredToo)
-    throw new GateError('expired', `${what} expired at ${expires}: sign it with a later date.`)
+    throw new GateError('expired', `${what} expired at ${formatDate(expiresMs)}: sign it with a later date.`)
 }
 
 function mustFit(what: string, bytes: Uint8Array, max: number): void {

@@ -192,12 +192,13 @@ export class TrustedSet {
   async #verifyDelegated(file: Envelope<Targets>, role: string, delegator: string): Promise<void> {
     if (delegator === 'root') {
       if (role !== 'targets') throw new UsageError(`root does not delegate to "${role}".`)
-      return verifyRole(file, this.#root.signed.roles.targets, this.#root.signed.keys, '"targets"')
+      await verifyRole(file, this.#root.signed.roles.targets, this.#root.signed.keys, '"targets"')
+      return
     }
     const delegations: Delegations | undefined = this.#targets.get(delegator)?.signed.delegations
     const keys = delegations && keysOfRole(delegations, role)
     if (!keys) throw new UsageError(`"${delegator}" does not delegate to "${role}", or is not loaded.`)
-    return verifyRole(file, keys, delegations.keys, `"${role}"`)
+    await verifyRole(file, keys, delegations.keys, `"${role}"`)
   }
 
   /** The timestamp, if it is current; a remembered expired one is not. */

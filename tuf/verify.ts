@@ -60,6 +60,7 @@ export async function verifySignature(key: Key, payload: Uint8Array, sigHex: str
  * ones, are ignored (TUF 1.0.34, 4.2.2; tuf-conformance).
  *
  * @param name the role, for the refusal's sentence
+ * @returns the identities of those that signed, `threshold` of them
  * @throws {SignatureError} if fewer than `threshold` distinct public keys signed
  */
 export async function verifyRole(
@@ -67,14 +68,14 @@ export async function verifyRole(
   role: RoleKeys,
   keys: ReadonlyMap<string, Key>,
   name: string,
-): Promise<void> {
+): Promise<ReadonlySet<string>> {
   const listed = new Set(role.keyids)
   const voices = new Set<string>()
   for (const { keyid, sig } of envelope.signatures) {
     const key = listed.has(keyid) ? keys.get(keyid) : undefined
     if (key?.identity === undefined || voices.has(key.identity)) continue
     if (await verifySignature(key, envelope.payload, sig)) voices.add(key.identity)
-    if (voices.size >= role.threshold) return
+    if (voices.size >= role.threshold) return voices
   }
   throw new SignatureError(name, voices.size, role.threshold)
 }

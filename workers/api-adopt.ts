@@ -7,10 +7,10 @@ import { FormatError } from '../tuf/errors.ts'
 import { answer, readBytes } from './api-json.ts'
 import type { Env } from './env.ts'
 import { type AnyOperation, changed, operation, present } from './operations.ts'
-import { base64, flag, freshness, given, integer, list, maybe, record, text } from './shapes.ts'
+import { base64, flag, freshness, given, hex64, integer, list, maybe, record, text } from './shapes.ts'
 
 /** 20 MB of metadata in base64, which is what one call between the scripts carries (32 MiB, platform limit) with room. */
-const BATCH_BYTES_MAX = 27_000_000
+export const BATCH_BYTES_MAX = 27_000_000
 /** One file, as large as clients read. */
 const FILE_BYTES_MAX = 5_000_000
 /** Two roots of 512,000 bytes in base64. */
@@ -18,17 +18,24 @@ const RELEASE_BYTES_MAX = 1_400_000
 
 type Given<T> = Exclude<T, Refused>
 
-const FILES = list(record({ role: text(200), bytes: base64 }))
+/** The files of a batch, as they cross. */
+export const FILES = list(record({ role: text(200), bytes: base64 }))
+/** In one call, or the name of a batch that came in parts. */
+const BATCH = { files: maybe(FILES), batch: maybe(hex64) }
 const PUSHED = given({
   accepted: list(text(300)),
   held: list(given({ root: integer(1), notBefore: integer(0) })),
   targets: maybe(given({ fresh: integer(0), looked: integer(0), missing: list(text(2_000)) })),
   warnings: list(text(1_000)),
+  unchecked: maybe(integer(1)),
   visible: flag,
 }).schema
 const PUSH_ANSWERS = {
   200: { description: 'Published.', schema: PUSHED },
-  202: { description: 'Accepted and durable; visible in a moment.', schema: PUSHED },
+  202: {
+    description: 'Accepted and durable; visible in a moment. With `unchecked`: nothing is taken yet, repeat the call.',
+    schema: PUSHED,
+  },
 }
 const DONE = { 200: { description: 'In force.', schema: given({}).schema } }
 
@@ -74,7 +81,7 @@ export function adoptionOperations(repository: string): AnyOperation[] {
       params: {},
       query: {},
       body: {
-        files: FILES,
+        ...BATCH,
         served: record({ snapshot: integer(0), timestamp: integer(0) }),
         last: maybe(record({ snapshot: base64, timestamp: base64 })),
         freshness,
@@ -82,9 +89,9 @@ export function adoptionOperations(repository: string): AnyOperation[] {
       bodyMax: BATCH_BYTES_MAX,
       answers: PUSH_ANSWERS,
       refusals: [409],
-      run: async ({ env, token, body: { files, served, last, freshness: times } }) => {
+      run: async ({ env, token, body: { served, last, freshness: times, ...batch } }) => {
         const from = { served, ...(last ? { last } : {}) }
-        const request = { repository, files: some(files), ...from, freshness: times as FreshnessRequest['freshness'] }
+        const request = { repository, ...one(batch), ...from, freshness: times as FreshnessRequest['freshness'] }
         return changed<Given<PushAnswer>>(await env.MEMBER.adopt(request, token))
       },
     }),
@@ -131,8 +138,8 @@ export function adoptionOperations(repository: string): AnyOperation[] {
 
 /** New versions of what people sign: of an index its root, targets and bins. */
 export function handingOver(repository: string): AnyOperation[] {
-  const push = async (env: Env, token: string, files: HandedOver[]): Promise<Response> =>
-    changed<Given<PushAnswer>>(await env.MEMBER.push({ repository, token, files }))
+  const push = async (env: Env, token: string, batch: { files: HandedOver[]; batch?: string }): Promise<Response> =>
+    changed<Given<PushAnswer>>(await env.MEMBER.push({ repository, token, ...batch }))
   const handedOver = {
     scopes: ['metadata:ROLE', 'admin'],
     query: {},
@@ -148,9 +155,9 @@ export function handingOver(repository: string): AnyOperation[] {
       path: '/api/metadata',
       summary: 'New files of roles that people sign, all or none.',
       params: {},
-      body: { files: FILES },
+      body: BATCH,
       bodyMax: BATCH_BYTES_MAX,
-      run: ({ env, token, body }) => push(env, token, some(body.files)),
+      run: ({ env, token, body }) => push(env, token, one(body)),
     }),
     operation({
       ...handedOver,
@@ -161,12 +168,17 @@ export function handingOver(repository: string): AnyOperation[] {
       params: { role: text(200) },
       raw: 'application/json',
       run: async ({ env, request, token, path: { role } }) =>
-        push(env, token, [{ role, bytes: await readBytes(request, FILE_BYTES_MAX) }]),
+        push(env, token, { files: [{ role, bytes: await readBytes(request, FILE_BYTES_MAX) }] }),
     }),
   ]
 }
 
-function some(files: HandedOver[]): HandedOver[] {
+function one({ files, batch }: { files?: HandedOver[] | undefined; batch?: string | undefined }) {
+  if ((files === undefined) === (batch === undefined)) throw new FormatError('Either files or batch must be given.')
+  return batch === undefined ? { files: some(files!) } : { files: [], batch }
+}
+
+export function some(files: HandedOver[]): HandedOver[] {
   if (files.length === 0) throw new FormatError('files must hold at least one file.')
   return files
 }

@@ -7,6 +7,7 @@ import { baseOf } from '../tuf/layout.ts'
 import { pathInside } from './addresses.ts'
 import { adoptionOperations, handingOver } from './api-adopt.ts'
 import { attestationOperations } from './api-attestations.ts'
+import { batchOperations } from './api-batches.ts'
 import { ceremonyOperation, keysOperation } from './api-ceremony.ts'
 import { guardApi } from './api-guard.ts'
 import { answer, closeApi } from './api-json.ts'
@@ -30,6 +31,7 @@ const common = (reader: Reader): AnyOperation[] => [
   ...recoveryOperations(reader),
   ...tokenOperations(reader.repository),
   ...handingOver(reader.repository),
+  ...batchOperations(reader.repository),
   ...upkeepOperations(reader.repository),
 ]
 

@@ -61,6 +61,8 @@ interface FactTypes {
   audience: string
   /** 1: reading takes a token. What readers go by is the timestamp that says so (reading.ts). */
   private: number
+  /** JSON: of the open publication, how many objects are in the bucket (apply.ts). */
+  applied: string
   /** Failed passes in a row, for the back-off. */
   failures: number
 }

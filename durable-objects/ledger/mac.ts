@@ -8,7 +8,17 @@ import { timingSafeEqual } from '../../tuf/digest.ts'
 
 type Part = string | number | null
 /** Tables whose rows carry a MAC; those of `files` are older and name no table. That of a reservation is its ticket. */
-type Table = 'statuses' | 'pages' | 'tokens' | 'offline' | 'garbage' | 'publishers' | 'settings' | 'reservations'
+type Table =
+  | 'statuses'
+  | 'pages'
+  | 'tokens'
+  | 'offline'
+  | 'garbage'
+  | 'publishers'
+  | 'settings'
+  | 'reservations'
+  | 'staged'
+  | 'voices'
 
 /**
  * MACs computed lately. A bin is rendered whole whenever one of its projects changes, so its other rows are asked for again

@@ -10,51 +10,62 @@ export interface OfflineRow {
   bytes: Uint8Array
 }
 
-type Row = { version: number; sha256: string; bytes: ArrayBuffer; delegates: number; mac: ArrayBuffer | null }
+type Row = { version: number; sha256: string; delegates: number; mac: ArrayBuffer | null }
 
-const partsOf = (role: string, { version, sha256, delegates }: Pick<Row, 'version' | 'sha256' | 'delegates'>) => [
-  role,
-  version,
-  sha256,
-  delegates,
-]
+const partsOf = (role: string, { version, sha256, delegates }: Omit<Row, 'mac'>) => [role, version, sha256, delegates]
 
-/** @param delegates whether the file says who else may name files */
+/**
+ * @param row whose bytes are not asked for if they lie here already, as those of a batch in parts do
+ * @param delegates whether the file says who else may name files
+ */
 export function insertOffline(sql: Sql, macKey: Uint8Array, role: string, row: OfflineRow, delegates = false): void {
+  const { version, sha256 } = row
   run(
     sql,
-    'INSERT INTO offline (role, version, sha256, bytes, delegates, mac) VALUES (?, ?, ?, ?, ?, ?)',
+    'INSERT INTO offline (role, version, sha256, delegates, mac) VALUES (?, ?, ?, ?, ?)',
     role,
-    row.version,
-    row.sha256,
-    row.bytes.slice(0, CHUNK_BYTES_MAX),
+    version,
+    sha256,
     Number(delegates),
-    macOf(macKey, partsOf(role, { ...row, delegates: Number(delegates) }), 'offline'),
+    macOf(macKey, partsOf(role, { version, sha256, delegates: Number(delegates) }), 'offline'),
   )
-  for (let at = CHUNK_BYTES_MAX, chunk = 1; at < row.bytes.length; at += CHUNK_BYTES_MAX, chunk++)
+  if (!hasBytes(sql, sha256)) insertBytes(sql, sha256, row.bytes)
+}
+
+export const hasBytes = (sql: Sql, sha256: string): boolean =>
+  one(sql, 'SELECT 1 AS x FROM offline_bytes WHERE sha256 = ? AND chunk = 0', sha256) !== undefined
+
+/** To be called in the transaction that makes the first row with this digest. */
+export function insertBytes(sql: Sql, sha256: string, bytes: Uint8Array): void {
+  for (let at = 0, chunk = 0; at < bytes.length; at += CHUNK_BYTES_MAX, chunk++)
     run(
       sql,
-      'INSERT INTO offline_rest (role, version, chunk, bytes) VALUES (?, ?, ?, ?)',
-      role,
-      row.version,
+      'INSERT INTO offline_bytes (sha256, chunk, bytes) VALUES (?, ?, ?)',
+      sha256,
       chunk,
-      row.bytes.slice(at, at + CHUNK_BYTES_MAX),
+      bytes.slice(at, at + CHUNK_BYTES_MAX),
     )
 }
 
-/** The file, put together. One row more for each 1.9 MB beyond the first. */
-export function offlineBytes(sql: Sql, role: string, version: number, first: ArrayBuffer): Uint8Array {
-  const head = new Uint8Array(first)
-  if (head.length < CHUNK_BYTES_MAX) return head
-  const query = 'SELECT bytes FROM offline_rest WHERE role = ? AND version = ? ORDER BY chunk'
-  const rest = all<{ bytes: ArrayBuffer }>(sql, query, role, version).map(({ bytes }) => new Uint8Array(bytes))
-  const whole = new Uint8Array(rest.reduce((length, chunk) => length + chunk.length, head.length))
+/** The file, put together; a row for each 1.9 MB of it. */
+export function offlineBytes(sql: Sql, sha256: string): Uint8Array {
+  const query = 'SELECT bytes FROM offline_bytes WHERE sha256 = ? ORDER BY chunk'
+  const chunks = all<{ bytes: ArrayBuffer }>(sql, query, sha256).map(({ bytes }) => new Uint8Array(bytes))
+  if (chunks.length === 1) return chunks[0]!
+  const whole = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0))
   let at = 0
-  for (const chunk of [head, ...rest]) {
+  for (const chunk of chunks) {
     whole.set(chunk, at)
     at += chunk.length
   }
   return whole
+}
+
+/** To be called when a row with this digest has gone: the last one takes the bytes along. */
+export function dropBytes(sql: Sql, sha256: string): void {
+  for (const table of ['offline', 'staged'])
+    if (one(sql, `SELECT 1 AS x FROM ${table} WHERE sha256 = ? LIMIT 1`, sha256)) return
+  run(sql, 'DELETE FROM offline_bytes WHERE sha256 = ?', sha256)
 }
 
 export const newestOffline = (sql: Sql, macKey: Uint8Array, role: string): OfflineRow | undefined =>
@@ -62,15 +73,26 @@ export const newestOffline = (sql: Sql, macKey: Uint8Array, role: string): Offli
 
 /** Oldest first. The face trusts the roots named here, so a row that was not accepted from people is not among them. */
 export const offlineVersions = (sql: Sql, macKey: Uint8Array, role: string): OfflineRow[] =>
-  all<Row>(sql, 'SELECT version, sha256, bytes, delegates, mac FROM offline WHERE role = ? ORDER BY version', role)
+  all<Row>(sql, 'SELECT version, sha256, delegates, mac FROM offline WHERE role = ? ORDER BY version', role)
     .filter((row) => macHolds(macKey, partsOf(role, row), row.mac, 'offline'))
-    .map(({ version, sha256, bytes }) => ({ version, sha256, bytes: offlineBytes(sql, role, version, bytes) }))
+    .map(({ version, sha256 }) => ({ version, sha256, bytes: offlineBytes(sql, sha256) }))
 
 export function offlineFile(sql: Sql, macKey: Uint8Array, role: string, version: number): OfflineRow | undefined {
-  const query = 'SELECT version, sha256, bytes, delegates, mac FROM offline WHERE role = ? AND version = ?'
+  const row = offlineRow(sql, macKey, role, version)
+  return row && { ...row, bytes: offlineBytes(sql, row.sha256) }
+}
+
+/** Without its file. */
+export function offlineRow(
+  sql: Sql,
+  macKey: Uint8Array,
+  role: string,
+  version: number,
+): Pick<OfflineRow, 'version' | 'sha256'> | undefined {
+  const query = 'SELECT version, sha256, delegates, mac FROM offline WHERE role = ? AND version = ?'
   const row = one<Row>(sql, query, role, version)
   if (!row || !macHolds(macKey, partsOf(role, row), row.mac, 'offline')) return undefined
-  return { version: row.version, sha256: row.sha256, bytes: offlineBytes(sql, role, version, row.bytes) }
+  return { version: row.version, sha256: row.sha256 }
 }
 
 /** The newest row of every role, without its file. */
@@ -96,8 +118,9 @@ export const olderVersions = (sql: Sql, role: string, version: number): number[]
   ).map((row) => row.version)
 
 export function dropOffline(sql: Sql, role: string, version: number): void {
-  for (const table of ['offline', 'offline_rest'])
-    run(sql, `DELETE FROM ${table} WHERE role = ? AND version = ?`, role, version)
+  const query = 'DELETE FROM offline WHERE role = ? AND version = ? RETURNING sha256'
+  const gone = one<{ sha256: string }>(sql, query, role, version)
+  if (gone) dropBytes(sql, gone.sha256)
 }
 
 /** Accepted, and to be in a publication not before `notBefore` (Unix milliseconds). */

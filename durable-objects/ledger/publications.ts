@@ -28,6 +28,7 @@ export interface StoredObject {
   version: number | null
   expires: number | null
   sha256: string
+  /** None of what people signed: they are in `offline_bytes`. */
   bytes: Uint8Array
   /** Of a page: the MAC its row will have once it is live. */
   mac?: Uint8Array

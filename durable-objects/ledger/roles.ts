@@ -48,6 +48,15 @@ export const liveRole = (sql: Sql, name: string): LiveRole | undefined =>
     name,
   )
 
+/** Those that expire first, of delegated roles that people sign. */
+export const soonestDelegated = (sql: Sql, limit: number): LiveRole[] =>
+  all<LiveRole>(
+    sql,
+    `SELECT name, version, sha256, length, expires, publication FROM roles WHERE version IS NOT NULL
+     AND name NOT IN ('root', 'targets', 'timestamp', 'snapshot') ORDER BY expires LIMIT ?`,
+    limit,
+  )
+
 export const liveRoles = (sql: Sql): LiveRole[] =>
   all<LiveRole>(sql, 'SELECT name, version, sha256, length, expires, publication FROM roles WHERE version IS NOT NULL')
 

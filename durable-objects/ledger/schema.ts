@@ -14,16 +14,17 @@
 // - multiparts holds uploads in parts that are open (their blob is begun), and those that were until the collector saw them.
 // - reservations holds where direct uploads may be put; no row of it is signed, or names a key of the bucket but its own.
 // - A blob is begun, stored, referenced, condemned or gone; (sha256, n) is never given out twice.
-// - Rows of files, statuses, pages, retired pages, tokens, publishers, settings and offline carry a MAC under a key that is in no
-//   table (mac.ts); one that does not hold is as good as absent.
-// - offline_rest holds what of a file of offline is beyond its first chunk; a row alone there means nothing.
+// - Rows of files, statuses, pages, retired pages, tokens, publishers, settings, offline,
+//   staged and voices carry a MAC under a key that is in no table (mac.ts); one that does not hold is as good as absent.
+// - offline_bytes holds the files of offline and staged under their digests, once each; a row alone there means nothing.
+// - staged holds files of batches that are not finished (batches.ts), voices whose signatures of what was verified for them.
 // - unpublished names the rows of offline that no live publication holds yet. (Of an index made here: none, its ceremony's
 //   files are in its first publication.)
 // - uncopied names live files that the second bucket may lack; empty where none is bound.
 // - timestamps holds every timestamp from the moment it is signed, so that one found in the bucket can be recognised.
 import type { Sql } from './sql.ts'
 
-const VERSION = 11
+const VERSION = 13
 
 const TABLES = `
 CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -36,14 +37,27 @@ CREATE TABLE online_keys (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE offline (
-  role TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, bytes BLOB NOT NULL, delegates INTEGER NOT NULL DEFAULT 0,
-  mac BLOB,
+  role TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, delegates INTEGER NOT NULL DEFAULT 0, mac BLOB,
   PRIMARY KEY (role, version)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX offline_by_digest ON offline (sha256);
 
-CREATE TABLE offline_rest (
-  role TEXT NOT NULL, version INTEGER NOT NULL, chunk INTEGER NOT NULL, bytes BLOB NOT NULL,
-  PRIMARY KEY (role, version, chunk)
+CREATE TABLE offline_bytes (
+  sha256 TEXT NOT NULL, chunk INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (sha256, chunk)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE batches (
+  id TEXT PRIMARY KEY, files INTEGER NOT NULL, length INTEGER NOT NULL, touched INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE staged (
+  batch TEXT NOT NULL, role TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, length INTEGER NOT NULL,
+  expires INTEGER NOT NULL, delegates INTEGER NOT NULL, mac BLOB NOT NULL, PRIMARY KEY (batch, role, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX staged_by_digest ON staged (sha256);
+
+CREATE TABLE voices (
+  batch TEXT NOT NULL, sha256 TEXT NOT NULL, identities TEXT NOT NULL, mac BLOB NOT NULL, PRIMARY KEY (batch, sha256)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE unpublished (
@@ -54,6 +68,7 @@ CREATE TABLE roles (
   name TEXT PRIMARY KEY, highest INTEGER NOT NULL,
   version INTEGER, sha256 TEXT, length INTEGER, expires INTEGER, publication INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX roles_by_expiry ON roles (expires) WHERE version IS NOT NULL;
 
 CREATE TABLE projects (
   name TEXT PRIMARY KEY, shard TEXT NOT NULL, bin TEXT NOT NULL, created INTEGER NOT NULL, owner TEXT NOT NULL

@@ -5,7 +5,9 @@ import { sha256Hex } from '../../tuf/digest.ts'
 import { blobKey } from '../../tuf/layout.ts'
 import { parseSnapshot, parseTargets } from '../../tuf/metadata.ts'
 import { verifySignature } from '../../tuf/verify.ts'
+import { getFact, setFact } from '../ledger/facts.ts'
 import { findFile } from '../ledger/files.ts'
+import { offlineBytes } from '../ledger/offline.ts'
 import { objectBytes, objectsOf, type Publication } from '../ledger/publications.ts'
 import { changesOf } from '../ledger/queue.ts'
 import { type Context, Halt, RetryableFault } from './context.ts'
@@ -17,8 +19,16 @@ const RETRY_DELAYS_MS = [100, 200, 400]
 /** The largest object here has 2 MB, put in well under a second; four tries of a dead bucket end within 81 s. */
 const BUCKET_WAIT_MS = 20_000
 
+/**
+ * Puts of one pass. An invocation has 10,000 calls to the bucket and 30 s of processor time (platform limits), and the fence,
+ * the heads, repeats and the collector share them: a thousand puts are two seconds of it. What is left goes on with the alarm.
+ */
+const PUTS_A_PASS = 1_000
+
 export type ApplyResult =
   | { ok: true }
+  /** So much is in the bucket that another pass has to go on. */
+  | { ok: true; more: true }
   /** The publication cannot go out as it is; the file that is at fault, if one is. */
   | { ok: false; reason: string; poison?: { project: string; filename: string } }
 
@@ -36,21 +46,33 @@ export async function applyPublication(
   const roots = objects.filter(isRoot).sort((a, b) => a.version! - b.version!)
   const last = [...objects.filter((object) => object.name === 'snapshot'), ...roots]
   const others = objects.filter((object) => !last.includes(object))
+  const done = appliedBefore(ctx, publication)
   let failure: ApplyResult = { ok: true }
-  await inLanes(others, async (object) => {
+  await inLanes(others.slice(done, done + PUTS_A_PASS), async (object) => {
     const result = await putImmutable(ctx, publication.id, object)
     if (!result.ok) failure = result
     await between()
     return failure.ok
   })
+  if (failure.ok && done + PUTS_A_PASS < others.length) {
+    setFact(ctx.sql, 'applied', JSON.stringify({ publication: publication.id, puts: done + PUTS_A_PASS }))
+    return { ok: true, more: true }
+  }
   for (const object of last) if (failure.ok) failure = await putImmutable(ctx, publication.id, object)
   return failure
+}
+
+/** The objects of an open publication do not change, and are put in one order. */
+function appliedBefore({ sql }: Context, { id }: Publication): number {
+  const { publication, puts } = JSON.parse(getFact(sql, 'applied') ?? '{}') as { publication?: number; puts?: number }
+  return publication === id ? (puts ?? 0) : 0
 }
 
 type ObjectHead = ReturnType<typeof objectsOf>[number]
 
 async function putImmutable(ctx: Context, publication: number, object: ObjectHead): Promise<ApplyResult> {
-  const bytes = objectBytes(ctx.sql, publication, object.key)
+  const bytes =
+    object.kind === 'offline' ? offlineBytes(ctx.sql, object.sha256) : objectBytes(ctx.sql, publication, object.key)
   const httpMetadata = {
     contentType: object.name.endsWith('.html') ? 'text/html; charset=utf-8' : 'application/json',
   }

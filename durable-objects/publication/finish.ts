@@ -99,6 +99,7 @@ export function finishFlip(ctx: Context, row: TimestampRow, etag: string): numbe
     }
     for (const [project, seq] of reached) settleRemovals(ctx, project, seq, notBefore)
     dropChanges(sql, publication.id)
+    clearFact(sql, 'applied')
     endPublication(sql, publication.id, 'live')
     appendJournal(sql, now, {
       event: 'live',

@@ -41,6 +41,7 @@ export async function runPass(ctx: Context, published: (seqs: number[]) => void)
       continue
     }
     const applied = await applyUnlessOver(ctx, publication, published)
+    if ('more' in applied) return
     if (!applied.ok) await giveUp(ctx, publication, published, applied.reason, applied.poison)
     else if (await flip(ctx, snapshotOf(ctx, publication), publication.id, published)) await collectOverdue(ctx)
   }

@@ -16,7 +16,7 @@ import { sha256HexSync } from '../../tuf/digest.ts'
 import { dueRoles, freshnessOf, listDue } from '../freshness.ts'
 import { getFact } from '../ledger/facts.ts'
 import { type FileRow, fileMacHolds, filesOfBin, filesOfProject } from '../ledger/files.ts'
-import { nextUnpublished, type OfflineRow, offlineFile, offlineVersions, readyUnpublished } from '../ledger/offline.ts'
+import { nextUnpublished, offlineRow, offlineVersions, readyUnpublished } from '../ledger/offline.ts'
 import { findPage, type PageRow, pageMacHolds, pagesOfBin } from '../ledger/pages.ts'
 import { objectBytes } from '../ledger/publications.ts'
 import { waitingCount, waitingProjects } from '../ledger/queue.ts'
@@ -68,7 +68,7 @@ export interface Plan {
   /** Rows of pages that somebody else wrote, and that no project of ours could have. */
   strangers: string[]
   /** What people signed and the bucket does not have yet. */
-  offline: ({ role: string } & OfflineRow)[]
+  offline: { role: string; version: number; sha256: string }[]
 }
 
 const OFFLINE_ROLES = ['root', 'targets', 'bins']
@@ -91,7 +91,7 @@ export function makePlan(sql: Sql, macKey: Uint8Array, now: number): Plan {
   return getFact(sql, 'kind') === 'adopted' ? planAdopted(sql, macKey, now) : planIndex(sql, macKey, now)
 }
 
-/** What people signed and may go out, under a new snapshot. Cost: those files. */
+/** What people signed and may go out, under a new snapshot. Cost: the rows of those files. */
 function planAdopted(sql: Sql, macKey: Uint8Array, now: number): Plan {
   const offline = readyOffline(sql, macKey, now)
   const snapshot = nextVersion(sql, 'snapshot')
@@ -101,7 +101,7 @@ function planAdopted(sql: Sql, macKey: Uint8Array, now: number): Plan {
 /** Accepted from people, and to go out now. @throws Halt if somebody else wrote into it */
 const readyOffline = (sql: Sql, macKey: Uint8Array, now: number): Plan['offline'] =>
   readyUnpublished(sql, now).map(({ role, version }) => {
-    const row = offlineFile(sql, macKey, role, version)
+    const row = offlineRow(sql, macKey, role, version)
     if (!row) throw new Halt(`${version}.${role}.json in the ledger was changed by somebody else. Restore the ledger.`)
     return { role, ...row }
   })
@@ -127,7 +127,9 @@ function planIndex(sql: Sql, macKey: Uint8Array, now: number): Plan {
     quarantine: [],
     strangers,
     offline: first
-      ? OFFLINE_ROLES.flatMap((role) => offlineVersions(sql, macKey, role).map((row) => ({ role, ...row })))
+      ? OFFLINE_ROLES.flatMap((role) =>
+          offlineVersions(sql, macKey, role).map(({ version, sha256 }) => ({ role, version, sha256 })),
+        )
       : readyOffline(sql, macKey, now),
   }
   const origin = findSetting(sql, macKey, 'attestations')?.origin

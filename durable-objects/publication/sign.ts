@@ -49,7 +49,7 @@ export async function signPublication(ctx: Context, plan: Plan): Promise<SignedP
     })
   }
 
-  for (const { role: name, version, sha256, bytes } of plan.offline)
+  for (const { role: name, version, sha256 } of plan.offline)
     objects.push({
       key: metadataKey(place, version, name),
       kind: 'offline',
@@ -58,7 +58,8 @@ export async function signPublication(ctx: Context, plan: Plan): Promise<SignedP
       version,
       expires: null,
       sha256,
-      bytes,
+      // They lie in a table of their own, and together they may be more than memory holds.
+      bytes: new Uint8Array(),
     })
 
   const add = async (name: string, signer: Signer, version: number, expires: number, signed: unknown) => {

@@ -173,11 +173,11 @@ describe('can an attacker force a rotation and so have an injected package signe
       await survives(async (stage) => {
         const view = await signOwnView(stage, (await presentOf(stage.repository)).snapshot.version + 1)
         await stage.sql(
-          "INSERT INTO offline (role, version, sha256, bytes) VALUES ('root', ?, ?, ?)",
+          "INSERT INTO offline (role, version, sha256) VALUES ('root', ?, ?)",
           view.rootVersion,
           view.rootSha256,
-          view.root,
         )
+        await stage.sql('INSERT INTO offline_bytes (sha256, chunk, bytes) VALUES (?, 0, ?)', view.rootSha256, view.root)
         // A fresh face trusts what is named here, and would take the whole view above.
         const trust = await door.trust(stage.repository.name)
         expect(trust).toMatchObject({ ok: true, roots: [{ version: 1 }] })

@@ -31,7 +31,11 @@ const push = async (bytes: Uint8Array) => {
 }
 const read = async (version: number) =>
   new Uint8Array(await (await adoption.newFace()(`/tuf/${version}.alpha.json`)).arrayBuffer())
-const rest = () => sqlOf(adoption.known, 'SELECT version, chunk FROM offline_rest ORDER BY version, chunk')
+const rest = () =>
+  sqlOf(
+    adoption.known,
+    'SELECT version, chunk FROM offline JOIN offline_bytes USING (sha256) WHERE chunk > 0 ORDER BY version, chunk',
+  )
 
 beforeEach(async () => {
   adoption = await Adoption.make(['alpha'])

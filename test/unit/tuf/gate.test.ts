@@ -3,7 +3,16 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { targetsSigned } from '../../../tuf/build.ts'
 import type { Canonical } from '../../../tuf/canonical.ts'
 import { sha256Hex } from '../../../tuf/digest.ts'
-import { type Admitted, admit, GateError, type GateOptions, type HeldRole, type SignedFile } from '../../../tuf/gate.ts'
+import {
+  type Admitted,
+  admit,
+  GateError,
+  type GateOptions,
+  type HeldRole,
+  type ReadFile,
+  readRole,
+  type SignedFile,
+} from '../../../tuf/gate.ts'
 import type { parseRoot } from '../../../tuf/metadata.ts'
 import { type Signer, signRole } from '../../../tuf/sign.ts'
 import { DAY, NOW, newSigner, Repository } from './repository.ts'
@@ -230,3 +239,49 @@ describe('what is refused, by rule', () => {
     await kept.refuses([{ role: 'alpha', bytes: rootFile(1).bytes }], 'format', /its type is "root"/)
   })
 })
+
+test('a batch that is larger than a call: what was verified is asked for once, under whatever keys the tree then has', async () => {
+  const fresh = new Kept()
+  const read: string[] = []
+  const remembered = new Map<string, string[]>()
+  let share = 2
+  const voices = {
+    of: (sha256: string) => remembered.get(sha256) ?? [],
+    add(sha256: string, identities: Iterable<string>) {
+      remembered.set(sha256, [...identities])
+      if (--share === 0) throw new Error('the share is used up')
+    },
+  }
+  const names = ['a', 'b', 'c', 'd']
+  const files = [
+    targets(1, delegating(Object.fromEntries(names.map((name) => [name, { signers: [alice!] }])))),
+    // Each has other bytes: two names for the same bytes are one thing to verify.
+    ...names.map((name, i) => signed(name, 1, [alice!], undefined, NOW + (90 + i) * DAY)),
+  ]
+  const batch = [
+    { role: 'root', bytes: repository.files.get('1.root.json')! },
+    ...(await Promise.all(files.map(async (file) => lazily(await readRole(await file), read)))),
+  ]
+  await expect(fresh.take(batch, { voices })).rejects.toThrow('used up')
+  share = 2
+  await expect(fresh.take(batch, { voices })).rejects.toThrow('used up')
+  share = 9
+  expect((await fresh.take(batch, { voices })).roles).toHaveLength(5)
+  // The delegator is read again in every call and by `take` at the end; the others once to be verified, once by `take`.
+  for (const name of names) expect(read.filter((each) => each === name)).toHaveLength(2)
+
+  // The same bytes under another key: what is remembered is no voice there.
+  const others = new Kept()
+  const strict = await targets(1, delegating(Object.fromEntries(names.map((name) => [name, { signers: [bob!] }]))))
+  await others.refuses([batch[0]!, strict, ...batch.slice(2)], 'threshold', /"a".*signed/, { voices })
+})
+
+function lazily(file: ReadFile, read: string[]): ReadFile {
+  const { bytes, ...said } = file
+  return Object.defineProperty(said, 'bytes', {
+    get: () => {
+      read.push(file.role)
+      return bytes
+    },
+  }) as ReadFile
+}
