@@ -119,7 +119,7 @@ describe('a push', () => {
     await part(handOver({ alpha: adoption.fileOf('alpha') }), admin)
     await sqlOf(adoption.known, 'UPDATE staged SET version = 7')
     expect(await adoption.json('PUT', '/api/metadata', { batch: ID }, admin)).toMatchObject({ status: 409 })
-    expect(await rows('unpublished')).toBe(0)
+    expect(await sqlOf(adoption.known, "SELECT version FROM roles WHERE name = 'alpha'")).toEqual([{ version: 1 }])
   })
 })
 
