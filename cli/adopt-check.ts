@@ -1,12 +1,12 @@
 // What the service will ask of an adoption, asked before anybody signs or sends anything: the same gate (tuf/gate.ts), and
-// what one call carries. State: none.
+// what it keeps of a batch. State: none.
 import { admit, GateError, type SignedFile } from '../tuf/gate.ts'
 import type { NewKeys } from '../tuf/next-roots.ts'
 import type { Repository } from './adopt-source.ts'
 import { CommandError } from './terminal.ts'
 
-/** One call's metadata, which is sent in base64 (workers/api-adopt.ts). */
-const BATCH_BYTES_MAX = 20_000_000
+/** What the service keeps of batches that are not finished (durable-objects/batches.ts). */
+const BATCH_BYTES_MAX = 250_000_000
 
 /**
  * The whole repository as a batch.
@@ -27,7 +27,7 @@ export async function mustPass(
   const sent = [...files.map(({ bytes }) => bytes), last.snapshot, last.timestamp]
   const total = sent.reduce((sum, bytes) => sum + bytes.length, 0)
   if (total > BATCH_BYTES_MAX)
-    throw new CommandError(`Its metadata has ${total} bytes, and ${BATCH_BYTES_MAX} are adopted at once.`)
+    throw new CommandError(`Its metadata has ${total} bytes, and ${BATCH_BYTES_MAX} are adopted.`)
   const online = keys && { snapshot: keys.snapshot.keyid, timestamp: keys.timestamp.keyid }
   const nothing = { root: undefined, roles: new Map(), load: (role: string) => Promise.reject(new Error(role)) }
   try {

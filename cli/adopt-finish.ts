@@ -14,12 +14,14 @@ import { type Repository, walkRepository } from './adopt-source.ts'
 import { ApiError, apiUrl, callApi, toBase64 } from './api.ts'
 import { fileStore } from './file-store.ts'
 import { ADMIN_DAYS, mintFirst } from './first-admin.ts'
+import { handOver } from './hand-over.ts'
 import { type Handover, type HandoverFolder, keysOf, type NextRoot } from './handover-folder.ts'
 import { Progress } from './progress.ts'
 import { bold, CommandError, say } from './terminal.ts'
 
-/** A publication takes a second or two; the alarm repeats one that failed within minutes. */
+/** A publication takes a second or two; the alarm repeats one that failed within minutes. Each file is a put of its own. */
 const PUBLISHED_WAIT_MS = 60_000
+const FILE_WAIT_MS = 60
 const LOOK_MS = 500
 const ORIGIN_WAIT_MS = 10_000
 const ADMIN_SCOPES = ['read', 'audit', 'admin']
@@ -79,16 +81,16 @@ export async function finishAdoption(
   const service = `${adoption.service}/r/${adoption.name}`
   let taken: Pick<Adopted, 'warnings'> & { held: { root: number; notBefore: number }[] } = { held: [], warnings: [] }
   if (!(await serves(service, next[0])))
-    taken = await callApi(service, 'POST', '/api/adopt', {
-      token: bootstrapSecret,
-      body: {
-        files: files.map(({ role, bytes }) => ({ role, bytes: toBase64(bytes) })),
+    taken = await handOver(service, bootstrapSecret, files, {
+      method: 'POST',
+      path: '/api/adopt',
+      more: {
         served: repository.served,
         last: { snapshot: toBase64(repository.last.snapshot), timestamp: toBase64(repository.last.timestamp) },
         freshness,
       },
     })
-  await published(service, next[0])
+  await published(service, next[0], files.length)
   const client = await follow(service, join(folder.path, 'seen'))
   const token = await mintFirst(service, bootstrapSecret, ADMIN_SCOPES)
   // The token is shown once, so from here on nothing may take the answer away.
@@ -122,8 +124,8 @@ export async function serves(service: string, { bytes, envelope }: NextRoot): Pr
   return answer?.status === 200 && Buffer.compare(there!, bytes) === 0
 }
 
-export async function published(service: string, root: NextRoot): Promise<void> {
-  const deadline = Date.now() + PUBLISHED_WAIT_MS
+export async function published(service: string, root: NextRoot, files = 0): Promise<void> {
+  const deadline = Date.now() + PUBLISHED_WAIT_MS + files * FILE_WAIT_MS
   while (!(await serves(service, root))) {
     if (Date.now() > deadline)
       throw new CommandError(

@@ -7,8 +7,8 @@ import { formatDate } from '../tuf/dates.ts'
 import { TufError } from '../tuf/errors.ts'
 import { parseRoot, parseTargets } from '../tuf/metadata.ts'
 import { mustBeName } from './adopt.ts'
-import { callApi, toBase64 } from './api.ts'
 import { CALLER_HELP, CALLER_OPTIONS, mustHaveToken, parseUrl } from './caller.ts'
+import { handOver, type Pushed } from './hand-over.ts'
 import { CommandError, note, say } from './terminal.ts'
 
 export const PUSH_HELP = `tuf-edge push FILE … --name NAME [--url URL] [--token-file FILE] [--json]
@@ -24,13 +24,6 @@ Examples
   tuf-edge push metadata/targets.json metadata/alpha.json --name tools --url https://pypi.example.org
 `
 
-export interface Pushed {
-  accepted: string[]
-  held: { root: number; notBefore: number }[]
-  warnings: string[]
-  visible: boolean
-}
-
 export async function pushCommand(args: string[]): Promise<void> {
   const { values, positionals } = parseArgs({
     args,
@@ -45,9 +38,8 @@ export async function pushCommand(args: string[]): Promise<void> {
   if (positionals.length === 0) throw new CommandError('push wants at least one file of metadata.', 2)
   const files = positionals.map((path) => ({ path, ...fileOf(path) }))
   const token = mustHaveToken(values['token-file'])
-  const body = { files: files.map(({ role, bytes }) => ({ role, bytes: toBase64(bytes) })) }
   const base = new URL(`/r/${name}`, parseUrl(values.url)).href
-  const pushed = await callApi<Pushed>(base, 'PUT', '/api/metadata', { token, body })
+  const pushed = await handOver(base, token, files, { method: 'PUT', path: '/api/metadata' })
   if (values.json) say(JSON.stringify(pushed, undefined, 2))
   else sayPushed(pushed)
 }
