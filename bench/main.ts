@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Figure, ratioOf, table } from './figures.ts'
 import type { Scenario } from './scenario.ts'
+import { adoption } from './scenarios/adoption.ts'
 import { interval } from './scenarios/interval.ts'
 import { lone } from './scenarios/lone.ts'
 import { many } from './scenarios/many.ts'
@@ -22,17 +23,20 @@ import { refresh } from './scenarios/refresh.ts'
 import { scale } from './scenarios/scale.ts'
 
 const SCENARIOS: readonly Scenario[] = [lone, many, interval, scale, reads, memory, refresh]
+/** Takes minutes, and so runs when it is asked for. */
+const ASKED_FOR: readonly Scenario[] = [adoption]
 const RESULTS = fileURLToPath(new URL('results/latest.json', import.meta.url))
 
 const say = (text: string): boolean => process.stderr.write(`${text}\n`)
 
 function chosen(names: readonly string[] | undefined): readonly Scenario[] {
-  const unknown = names?.find((name) => !SCENARIOS.some((scenario) => scenario.name === name))
+  const all = [...SCENARIOS, ...ASKED_FOR]
+  const unknown = names?.find((name) => !all.some((scenario) => scenario.name === name))
   if (unknown !== undefined) {
-    say(`bench: there is no scenario '${unknown}': ${SCENARIOS.map(({ name }) => name).join(', ')}`)
+    say(`bench: there is no scenario '${unknown}': ${all.map(({ name }) => name).join(', ')}`)
     process.exit(2)
   }
-  return names ? SCENARIOS.filter(({ name }) => names.includes(name)) : SCENARIOS
+  return names ? all.filter(({ name }) => names.includes(name)) : SCENARIOS
 }
 
 const { values } = parseArgs({

@@ -42,7 +42,9 @@ export async function startService(
   {
     isPrivate = false,
     ...options
-  }: Pick<RuntimeOptions, 'flipIntervalMs' | 'onLog' | 'publisherEntry'> & { isPrivate?: boolean } = {},
+  }: Pick<RuntimeOptions, 'flipIntervalMs' | 'inspectorPort' | 'onLog' | 'publisherEntry'> & {
+    isPrivate?: boolean
+  } = {},
 ): Promise<LocalService> {
   await mustBeFree(port)
   const folder = new StateFolder(path)

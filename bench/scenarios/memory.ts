@@ -3,6 +3,7 @@
 //
 // An upload that waits too long for a buffer is answered 503 with Retry-After, and is sent again, as its message says.
 import { percentile } from '../figures.ts'
+import { watchHeap } from '../heap.ts'
 import { Http } from '../http.ts'
 import { Inspector } from '../inspector.ts'
 import { largeWheel, sharedMember } from '../large-wheel.ts'
@@ -14,7 +15,6 @@ import { settled, startBench } from '../service.ts'
 const MB = 1_000_000
 const FILE_BYTES = 20 * MB
 const TARGET_MB = 96
-const SAMPLE_MS = 50
 /** Tries of one upload: waiting for a buffer ends after 12 s each time. */
 const TRIES = 12
 
@@ -30,7 +30,7 @@ export const memory: Scenario = {
     try {
       const inspector = await Inspector.open(inspectorPort, 'tuf-edge')
       const idle = await inspector.heap()
-      const peak = watch(inspector)
+      const peak = watchHeap(inspector)
       const http = new Http(service.url, uploads)
       const started = performance.now()
       let again = 0
@@ -73,35 +73,4 @@ export const memory: Scenario = {
       await service.stop()
     }
   },
-}
-
-interface Peak {
-  bytes: number
-  heap: number
-  buffers: number
-  samples: number
-}
-
-function watch(inspector: Inspector): { stop(): Promise<Peak> } {
-  const peak: Peak = { bytes: 0, heap: 0, buffers: 0, samples: 0 }
-  let running = true
-  const loop = (async () => {
-    while (running) {
-      const { usedSize, backingStorageSize } = await inspector.heap()
-      peak.samples++
-      if (usedSize + backingStorageSize > peak.bytes) {
-        peak.bytes = usedSize + backingStorageSize
-        peak.heap = usedSize
-        peak.buffers = backingStorageSize
-      }
-      await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS))
-    }
-  })()
-  return {
-    async stop() {
-      running = false
-      await loop
-      return peak
-    },
-  }
 }
