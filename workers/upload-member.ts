@@ -18,19 +18,31 @@ class Denied extends Problem {
 }
 
 /**
- * Calls, and once more if the call was lost: a deploy, an eviction or a lost machine resets the object with calls under
+ * Once at once, and once when a reset object is back: a deploy resets the object while it is being started again, and a
+ * repetition that follows at once is then lost as well. More would not fit into what uploaders wait (poetry, pdm: 15 s).
+ */
+const REPEATED_AFTER_MS = [0, 1_000]
+
+/**
+ * Calls, and again if the call was lost: a deploy, an eviction or a lost machine resets the object with calls under
  * way. Which of these it was cannot be told here, two hops away (measured: an aborted object's error arrives marked
- * `remote` alone, without `retryable`), and need not be: a second call of the same upload changes nothing. An overloaded
+ * `remote` alone, without `retryable`), and need not be: another call of the same upload changes nothing. An overloaded
  * object says so and is left alone. @throws Denied
  */
 export async function callMember<T extends { ok: true }>(call: () => PromiseLike<T | Refused>): Promise<T> {
-  let answer: T | Refused
-  try {
-    answer = await call()
-  } catch (error) {
-    if ((error as { overloaded?: boolean }).overloaded === true) throw error
-    answer = await call()
-  }
+  const answer = await repeated(call)
   if (!answer.ok) throw new Denied(answer)
   return answer
+}
+
+async function repeated<T>(call: () => PromiseLike<T>): Promise<T> {
+  for (const delay of REPEATED_AFTER_MS) {
+    try {
+      return await call()
+    } catch (error) {
+      if ((error as { overloaded?: boolean }).overloaded === true) throw error
+      if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay))
+    }
+  }
+  return call()
 }

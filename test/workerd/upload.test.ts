@@ -221,6 +221,21 @@ describe('a repository', () => {
       await expectPublished(wheel)
     })
 
+    test('the same bytes again while the first wait, and the object is reset twice under both: 200 for both', async () => {
+      const wheel = await makeWheel('reset-twice', '1.0')
+      await holdPublications()
+      const first = send(wheel)
+      await eventually(async () => (await rowsOf('reset-twice')).length === 1)
+      const again = send(wheel)
+      await scheduler.wait(100)
+      await abortAllDurableObjects()
+      await holdPublications()
+      await scheduler.wait(100)
+      await abortAllDurableObjects()
+      expect((await Promise.all([first, again])).map(({ status }) => status)).toEqual([200, 200])
+      await expectPublished(wheel)
+    })
+
     test('an object that is reset in the middle is asked once more, and the upload is 200', async () => {
       const wheel = await makeWheel('reset', '1.0')
       await holdPublications()
