@@ -3,7 +3,9 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { expect, test } from 'vitest'
 import type { Publisher } from '../../durable-objects/publisher.ts'
-import { newRepository } from './repository.ts'
+import { Adoption } from './adoption.ts'
+import { HOUR } from './controls.ts'
+import { bindings, newRepository } from './repository.ts'
 import { stageFile } from './staging.ts'
 
 /** A plan that reads all of a table that grows with the index or its age: the table, and no index behind it. */
@@ -53,3 +55,41 @@ test('no query of an upload or a publication reads a whole table that grows', as
   const whole = plans.filter(({ plan }) => plan.some((detail) => WHOLE.test(detail)))
   expect(whole.filter(({ query }) => !EXCEPTIONS.some((exception) => exception.test(query)))).toEqual([])
 })
+
+test('a tick of a repository that is signed elsewhere reads and writes as many rows, however many roles it has', async () => {
+  const [few, many] = [await ticked(2), await ticked(60)]
+  expect(few.written).toBeGreaterThan(0)
+  expect(many).toEqual(few)
+})
+
+/** The rows of one tick, and the objects that the bucket was given beside the timestamp. */
+async function ticked(roles: number): Promise<{ read: number; written: number; objects: number }> {
+  const adoption = await Adoption.make(Array.from({ length: roles }, (_, i) => `role-${i}`))
+  await adoption.adopt()
+  // The second root goes out, and what it replaced is collected.
+  await adoption.later(2 * HOUR)
+  await adoption.later(3 * HOUR + 60_000)
+  const objects = async () => (await bindings.BUCKET.list({ prefix: `r/${adoption.name}/` })).objects.length
+  const before = await objects()
+  const stub = bindings.PUBLISHER.getByName(adoption.name)
+  const cursors = await runInDurableObject(stub, (_: Publisher, state) => {
+    const { sql } = state.storage
+    const seen: SqlStorageCursor<Record<string, SqlStorageValue>>[] = []
+    const exec = sql.exec.bind(sql)
+    Object.defineProperty(sql, 'exec', {
+      configurable: true,
+      value: (query: string, ...bound: unknown[]) => {
+        const cursor = exec(query, ...bound)
+        seen.push(cursor)
+        return cursor
+      },
+    })
+    return seen
+  })
+  await adoption.later(4 * HOUR + 120_000)
+  const rows = await runInDurableObject(stub, () => ({
+    read: cursors.reduce((sum, { rowsRead }) => sum + rowsRead, 0),
+    written: cursors.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0),
+  }))
+  return { ...rows, objects: (await objects()) - before }
+}
