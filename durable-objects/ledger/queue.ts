@@ -56,11 +56,11 @@ export function assignToPublication(sql: Sql, project: string, seq: number, publ
 export const changesOf = (sql: Sql, publication: number): { seq: number; project: string; filename: string }[] =>
   all(sql, 'SELECT seq, project, filename FROM queue WHERE publication = ?', publication)
 
-/** Highest waiting or assigned change of a file, or undefined when all of it is live. */
+/** Highest waiting or assigned change of a file, or of its project, whose status may hide it; undefined when all is live. */
 export const pendingChange = (sql: Sql, project: string, filename: string): number | undefined =>
   one<{ seq: number | null }>(
     sql,
-    'SELECT max(seq) AS seq FROM queue WHERE project = ? AND filename = ?',
+    "SELECT max(seq) AS seq FROM queue WHERE project = ? AND filename IN (?, '')",
     project,
     filename,
   )?.seq ?? undefined

@@ -1,6 +1,7 @@
 // Step 3, commit: one transaction stores the exact bytes and burns their numbers. From here a crash re-applies the same
 // bytes; before it, nothing happened. The timestamp is not among them: it is signed at the flip.
 
+import { nextAlarm } from '../freshness.ts'
 import { setFact } from '../ledger/facts.ts'
 import { setFileState } from '../ledger/files.ts'
 import { appendJournal } from '../ledger/journal.ts'
@@ -43,6 +44,10 @@ export function commitPublication(ctx: Context, plan: Plan, signed: SignedPublic
       setFact(sql, 'listDirty', waitingNewProjects(sql).some((project) => !listed.has(project)) ? 1 : 0)
       setFact(sql, 'listedAt', now)
     }
+    // Who staged something set the alarm with it. One for freshness alone may be the work of a call, under a clock that went
+    // back, and the alarm that stands then is set by the clock as it was.
+    const alarm = plan.projects.length === 0 ? nextAlarm(sql, now) : null
+    if (alarm !== null) void ctx.storage.setAlarm(alarm)
     return openPublication(sql)!
   })
 }

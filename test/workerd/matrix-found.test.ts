@@ -70,3 +70,35 @@ test('nothing of a failed pass goes on after it: one flight at a time', async ()
   await new Promise((resolve) => setTimeout(resolve, 50))
   expect(subject.bucket.writes).toBe(writes)
 })
+
+test('a file that is there is not visible while the status that shows it again waits', async () => {
+  const subject = await Subject.create(FRESHNESS)
+  const file = await describeUpload('alpha', '1.0', 'a')
+  expect(await send(subject, file)).toBe(200)
+  const { name: repository, token } = subject
+  const setStatus = (status: 'active' | 'quarantined') =>
+    subject.stub.setStatus({ repository, token, project: 'alpha', status })
+  expect(await setStatus('quarantined')).toMatchObject({ ok: true, visible: true })
+  subject.bucket.judge = () => ({ fate: 'lost', strike: () => subject.state!.abort('injected crash') })
+  await setStatus('active').catch(() => undefined)
+  subject.bucket.judge = () => undefined
+  await subject.status()
+  const { filename, sha256 } = file
+  const begun = await subject.stub.begin({ repository, token, project: 'alpha', filename, sha256 })
+  expect(begun).toMatchObject({ kind: 'duplicate', visible: false })
+  await subject.alarm()
+  expect(await send(subject, file)).toBe(200)
+  expect(await (await subject.reader()).read(file.path)).toEqual(file.bytes)
+})
+
+test('what a call signs again under a clock that went back, and dies in, has its alarm', async () => {
+  const subject = await Subject.create(FRESHNESS)
+  expect(await send(subject, await describeUpload('alpha', '1.0', 'a'))).toBe(200)
+  subject.offset -= 49 * 3_600_000
+  subject.bucket.judge = () => ({ fate: 'lost', strike: () => subject.state!.abort('injected crash') })
+  await subject.stub.refresh().catch(() => undefined)
+  subject.bucket.judge = () => undefined
+  await subject.status()
+  expect(await subject.rows("SELECT 1 AS x FROM publications WHERE state = 'open'")).toHaveLength(1)
+  expect(await subject.alarmFault()).toBeUndefined()
+})
