@@ -6,7 +6,7 @@ import { makeOfflineKey } from '../../cli/ceremony.ts'
 import type { Publisher } from '../../durable-objects/publisher.ts'
 import { targetsSigned, timestampSigned } from '../../tuf/build.ts'
 import { sha256Hex } from '../../tuf/digest.ts'
-import { blobKey, metadataKey, timestampKey } from '../../tuf/layout.ts'
+import { baseOf, blobKey, metadataKey, timestampKey } from '../../tuf/layout.ts'
 import { signRole } from '../../tuf/sign.ts'
 import { faultyBucket } from './faults.ts'
 import { newReader } from './reading.ts'
@@ -206,8 +206,8 @@ describe('fence table', () => {
 describe('resume --from-public', () => {
   test('a restored older database: the lost hour comes back from signed metadata, and clients notice nothing', async () => {
     const { repository, token, first, warm } = await published()
-    const origin = 'https://pypi.example.org'
-    await repository.member.setTrustRoot({ repository: repository.name, token, trustedRoot: '{}', origin })
+    const origin = `https://pypi.example.org${baseOf(repository.name)}`
+    given(await repository.member.setTrustRoot({ repository: repository.name, token, trustedRoot: '{}', origin }))
     const backup = await backUp(repository.stub)
     const again = await stageFile(repository, token, 'alpha', '1.1')
     const beta = await stageFile(repository, token, 'beta', '2.0', undefined, { provenance: 'who' })
