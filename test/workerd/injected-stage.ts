@@ -23,6 +23,7 @@ export const HOUR_MS = 3_600_000
 export const { BUCKET: bucket } = bindings
 export const encode = (text: string) => new TextEncoder().encode(text)
 /** What of the attacker's is in a page or a file. */
+/** What only planted bytes hold; answers name their repository, whose name must hold none of it. */
 const PLANTED = /injected|-6\.6-|"6\.6"/
 export const EVIL = encode('print("injected")\n')
 export const METADATA = 'Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n'
@@ -66,7 +67,7 @@ export const evilPage = (project: string, sha256: string): string =>
 let count = 0
 /** A repository with two accepted files, and a bucket that holds everything the attacker's page would need. */
 export async function setStage(): Promise<Stage> {
-  const repository = await newKeyedRepository(`injected-${Date.now().toString(36)}-${count++}`)
+  const repository = await newKeyedRepository(`rotated-${Date.now().toString(36)}-${count++}`)
   const { place } = repository
   const alpha = await publish(repository, 'alpha', '1.0', encode('the wheel of alpha'), METADATA)
   const accepted: Accepted[] = [alpha, await publish(repository, 'beta', '1.0', encode('the wheel of beta'))]
