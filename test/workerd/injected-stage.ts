@@ -22,8 +22,7 @@ import { readSignedTree } from './signed-tree.ts'
 export const HOUR_MS = 3_600_000
 export const { BUCKET: bucket } = bindings
 export const encode = (text: string) => new TextEncoder().encode(text)
-/** What of the attacker's is in a page or a file. */
-/** What only planted bytes hold; answers name their repository, whose name must hold none of it. */
+/** What of the attacker's is in a page or a file. Answers name their repository, whose name must hold none of it. */
 const PLANTED = /injected|-6\.6-|"6\.6"/
 export const EVIL = encode('print("injected")\n')
 export const METADATA = 'Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n'
