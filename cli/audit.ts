@@ -70,7 +70,11 @@ export async function auditCommand(args: string[]): Promise<void> {
   for (const difference of report.differences) say(difference)
   const { root, timestamp, snapshot, roles, pages, files, journal } = report
   say(`root ${root}, timestamp ${timestamp}, snapshot ${snapshot}: ${roles} roles, ${pages} pages, ${files} files`)
-  say(journal === null ? 'the journal was not compared: that takes a token' : `journal of ${journal} rows compared`)
+  say(
+    journal === null
+      ? 'the journal was not compared: that takes a token with the scope audit'
+      : `journal of ${journal} rows compared`,
+  )
   say(report.differences.length === 0 ? 'no difference' : `${report.differences.length} differences`)
 }
 

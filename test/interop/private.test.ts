@@ -1,5 +1,5 @@
 // docs/private.md, typed, and the TUF clients, against a private index that was never public.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, describe, expect, type TestContext, test } from 'vitest'
@@ -34,6 +34,8 @@ async function type(context: TestContext, code: string, tools: PythonTool[], mor
   mkdirSync(folder)
   for (const file of ['admin-token', 'read-token'])
     writeFileSync(join(folder, file), readFileSync(join(service.folder, file)))
+  mkdirSync(join(folder, '.tuf-edge'))
+  copyFileSync(join(service.folder, '.tuf-edge', 'tokens.json'), join(folder, '.tuf-edge', 'tokens.json'))
   const target = await makeVenv(join(folder, 'venv'))
   const folders: string[] = []
   for (const tool of tools) folders.push(dirname((await need(context, tool)).command('python')))
@@ -147,10 +149,9 @@ describe('typed as the guide has it', () => {
   })
 
   test('an unknown project is one for the next index: uv looks there', async (context) => {
-    const code = blocks('uv')[0]!.replace(
-      'hello-tuf-edge',
-      'no-such-project --default-index http://127.0.0.1:9/simple/',
-    )
+    const code = blocks('uv')[0]!
+      .replace('--default-index', '--index')
+      .replace('hello-tuf-edge', 'no-such-project --default-index http://127.0.0.1:9/simple/')
     const { status, output } = await type(context, code, ['uv'])
     expect(status).not.toBe(0)
     expect(output).toContain('127.0.0.1:9')

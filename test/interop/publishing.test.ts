@@ -1,5 +1,5 @@
 // docs/publishing.md, typed: a token and the six tools that it names; the operator's lines of trusted publishing.
-import { mkdirSync, mkdtempSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, statSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, expect, type TestContext, test } from 'vitest'
@@ -10,7 +10,7 @@ import { buildProject, makeProject, run, type Uploader } from './tools.ts'
 
 const GUIDE = 'docs/publishing.md'
 const TOOLS: readonly Uploader[] = ['twine', 'uv', 'poetry', 'flit', 'hatch', 'pdm']
-const command = `node ${fileURLToPath(new URL('../../cli/tuf-edge.mjs', import.meta.url))}`
+const clone = fileURLToPath(new URL('../../', import.meta.url))
 
 let service: Service
 beforeAll(async () => {
@@ -25,8 +25,13 @@ async function type(context: TestContext, code: string, tools: PythonTool[], cwd
   const folders: string[] = []
   for (const tool of tools) folders.push(dirname((await need(context, tool)).command('python')))
   const PATH = [dirname(process.execPath), ...folders, process.env.PATH].join(delimiter)
-  // The command line asks the index on this machine at its usual port: only that is another here.
-  const lines = code.replaceAll(/npx tuf-edge (.*?)(?= > |$)/gm, `${command} $1 --url ${service.url}`)
+  // What says no address means the index on this machine at its usual port: only that is another here.
+  const lines = code
+    .replaceAll('https://pypi.example.org', service.url)
+    .replaceAll('npx tuf-edge', 'node CLONE/cli/tuf-edge.mjs')
+    .replaceAll('CLONE/', clone)
+    .replaceAll('\\\n', ' ')
+    .replaceAll(/tuf-edge\.mjs (?!.* --url ).*?(?= > |$)/gm, `$& --url ${service.url}`)
   const outcome = await run('sh', ['-ec', lines], { cwd, env: { ...env, PATH } })
   expect(outcome.status, outcome.output).toBe(0)
   return outcome.output
@@ -34,9 +39,10 @@ async function type(context: TestContext, code: string, tools: PythonTool[], cwd
 
 test('With a token', async (context) => {
   const [make, ...uploads] = codeOf('With a token', service.port, GUIDE)
-  const env = { TUF_EDGE_TOKEN: service.tokens.admin }
-  const made = await type(context, `${make}printf %s "$TOKEN"`, ['uv'], service.folder, env)
+  const made = await type(context, `${make}printf %s "$TOKEN"`, ['uv'], service.folder)
   const token = /tue_[\w-]{49}/.exec(made)![0]
+  for (const file of ['admin-token', 'upload-token'])
+    expect(statSync(join(service.folder, file)).mode & 0o777, file).toBe(0o600)
   expect(uploads).toHaveLength(TOOLS.length)
   for (const [i, tool] of TOOLS.entries()) {
     expect(uploads[i]).toContain(tool)

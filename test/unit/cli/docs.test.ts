@@ -27,7 +27,7 @@ test('every line says words that its command knows', async () => {
   for (const file of FILES)
     for (const [, word, rest] of readFileSync(file, 'utf8')
       .replaceAll('\\\n', ' ')
-      .matchAll(/(?:^|[ `=])(?:tuf-edge|npm run(?= deploy -- )) ([a-z]+)((?: [^`\n]*)?)/gm)) {
+      .matchAll(/(?:^|[ `=])(?:tuf-edge|\S+\/tuf-edge\.mjs|npm run(?= deploy -- )) ([a-z]+)((?: [^`\n]*)?)/gm)) {
       const options = [...rest!.split(/ [>|#] /)[0]!.matchAll(/(?<= )--[a-z][a-z-]*/g)].map(([option]) => option)
       if (options.length === 0) continue
       const help = known.get(word!)
