@@ -17,7 +17,7 @@ import { ADMIN_DAYS, mintFirst } from './first-admin.ts'
 import { handOver } from './hand-over.ts'
 import { type Handover, type HandoverFolder, keysOf, type NextRoot } from './handover-folder.ts'
 import { Progress } from './progress.ts'
-import { bold, CommandError, say } from './terminal.ts'
+import { bold, CommandError, say, typedHere } from './terminal.ts'
 
 /** A publication takes a second or two; the alarm repeats one that failed within minutes. Each file is a put of its own. */
 const PUBLISHED_WAIT_MS = 60_000
@@ -215,7 +215,7 @@ export function showToken(token: string): void {
   say(`The admin token, shown this once; it is good for ${ADMIN_DAYS} days:\n  ${token}\n`)
 }
 
-export function introduceAdopted({ name, source }: Handover, result: Adopted): void {
+export function introduceAdopted({ name, source, service: at }: Handover, result: Adopted): void {
   const { metadataUrl, targetsUrl, root, timestamp, snapshot, downloaded, held, warnings, token } = result
   const service = metadataUrl.slice(0, -'/tuf/'.length)
   say(
@@ -236,7 +236,8 @@ export function introduceAdopted({ name, source }: Handover, result: Adopted): v
       `     targets  ${targetsUrl}`,
       `  2. Leave ${source} as it is until the last client has moved. One that has moved cannot go back there:`,
       `     versions here are above those that were ever served there.`,
-      `  3. Stop its signer then. What you sign from now on: npx tuf-edge push FILE … --name ${name}`,
+      `  3. Stop its signer then. What you sign from now on, with a token in TUF_EDGE_TOKEN, the admin token or one of that role:`,
+      `     ${typedHere()} push FILE … --name ${name} --url ${at}`,
       `  4. Watch ${service}/healthz: it warns before a root or a role that only you can sign expires.`,
     ].join('\n'),
   )

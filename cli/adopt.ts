@@ -14,7 +14,7 @@ import { type Handover, HandoverFolder, keysOf, type NextRoot } from './handover
 import { parseDeployment } from './init.ts'
 import { Progress } from './progress.ts'
 import { secretFrom } from './secret-input.ts'
-import { bold, CommandError, say } from './terminal.ts'
+import { bold, CommandError, say, typedHere } from './terminal.ts'
 import { readRoot } from './trusted-root.ts'
 
 export const ADOPT_HELP = `tuf-edge adopt SOURCE --root FILE --name NAME [--service URL] [--days N] [--stale]
@@ -214,10 +214,10 @@ function introduceNext({ adoption, repository, next }: Begun, name: string): voi
       ...files.map((file) => `  ${file}   expires ${next[0].envelope.signed.expires}`),
       '  The first names the present keys of snapshot and timestamp and the service’s, the second the service’s alone;',
       '  everything else is as it was. Sign with the tool you have, or with a key in PEM:',
-      `  npx tuf-edge sign ${files.join(' ')} --key KEY.pem`,
+      `  ${typedHere()} sign ${files.join(' ')} --key KEY.pem`,
       '',
       bold('Then'),
-      `  npx tuf-edge adopt --finish --name ${name} --targets URL-OF-THE-TARGETS/`,
+      `  ${typedHere()} adopt --finish --name ${name} --targets URL-OF-THE-TARGETS/`,
       `  (${adoption.source} and its signer go on as they are meanwhile)`,
     ].join('\n'),
   )

@@ -68,8 +68,11 @@ export async function attestationsCommand(args: string[]): Promise<void> {
 function textOf(file: string): string {
   try {
     return readFileSync(file, 'utf8')
-  } catch {
-    throw new CommandError(`The trust root ${file} cannot be read.`)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new CommandError(
+      `The trust root ${file} cannot be read: ${code === 'ENOENT' ? 'there is no such file' : code}.`,
+    )
   }
 }
 

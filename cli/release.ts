@@ -18,7 +18,7 @@ import type { Pushed } from './hand-over.ts'
 import { HandoverFolder, keysOf } from './handover-folder.ts'
 import { keyOf } from './pem-keys.ts'
 import { Progress } from './progress.ts'
-import { bold, CommandError, note, say } from './terminal.ts'
+import { bold, CommandError, note, say, typedHere } from './terminal.ts'
 import { readRoot } from './trusted-root.ts'
 
 export const RELEASE_HELP = `tuf-edge release --root FILE --name NAME --snapshot-key FILE --timestamp-key FILE [--days N]
@@ -101,10 +101,10 @@ async function begin(folder: HandoverFolder, name: string, service: string, valu
       '',
       bold(`To be signed by ${threshold} of the ${keyids.length} root keys, both files`),
       ...files.map((file) => `  ${file}`),
-      `  npx tuf-edge sign ${files.join(' ')} --key KEY.pem`,
+      `  ${typedHere()} sign ${files.join(' ')} --key KEY.pem`,
       '',
       bold('Then'),
-      `  npx tuf-edge release --finish --name ${name}`,
+      `  ${typedHere()} release --finish --name ${name}`,
     ].join('\n'),
   )
 }

@@ -1,6 +1,8 @@
 // How the command line speaks: sentences to people on standard error, results on standard output, colours only where a
 // terminal shows them.
-import { stderr, stdout } from 'node:process'
+import { resolve } from 'node:path'
+import { cwd, stderr, stdout } from 'node:process'
+import { fileURLToPath } from 'node:url'
 
 /** A mistake of the caller or a condition he can change: shown as one line, without a stack. */
 export class CommandError extends Error {
@@ -25,6 +27,15 @@ export const bold = paint(1)
 export const dim = paint(2)
 export const red = paint(31)
 export const green = paint(32)
+
+const CLONE = fileURLToPath(new URL('..', import.meta.url))
+
+/** How this command is typed where the caller stands: outside the clone npx would fetch a stranger's package of the name. */
+export function typedHere(folder: string = cwd()): string {
+  if (resolve(folder) === resolve(CLONE)) return 'npx tuf-edge'
+  const path = resolve(CLONE, 'cli', 'tuf-edge.mjs')
+  return `node ${/^[\w./\\:@+-]+$/.test(path) ? path : JSON.stringify(path)}`
+}
 
 export const say = (text = ''): boolean => stdout.write(`${text}\n`)
 export const note = (text: string): boolean => stderr.write(`${text}\n`)

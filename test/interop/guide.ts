@@ -31,7 +31,7 @@ export async function owner(context: TestContext, service: Service, name: string
   context.onTestFinished(() => server.close())
   const type = (code: string, env: NodeJS.ProcessEnv = {}, where = '.'): Promise<string> => {
     const lines = code
-      .replaceAll('npx tuf-edge', `${process.execPath} ${resolve('cli/tuf-edge.mjs')}`)
+      .replaceAll('node CLONE/', `${process.execPath} ${resolve('.')}/`)
       .replaceAll('https://tuf.example.org/', server.url)
       .replaceAll('https://pypi.example.org', service.url)
     return must('sh', ['-ec', lines], join(folder, where), {
