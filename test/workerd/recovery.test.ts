@@ -207,7 +207,8 @@ describe('resume --from-public', () => {
   test('a restored older database: the lost hour comes back from signed metadata, and clients notice nothing', async () => {
     const { repository, token, first, warm } = await published()
     const origin = `https://pypi.example.org${baseOf(repository.name)}`
-    given(await repository.member.setTrustRoot({ repository: repository.name, token, trustedRoot: '{}', origin }))
+    const trustRoot = { repository: repository.name, token, trustedRoot: '{}', origin }
+    expect(await repository.member.setTrustRoot(trustRoot)).toMatchObject({ ok: true })
     const backup = await backUp(repository.stub)
     const again = await stageFile(repository, token, 'alpha', '1.1')
     const beta = await stageFile(repository, token, 'beta', '2.0', undefined, { provenance: 'who' })
