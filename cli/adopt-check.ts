@@ -1,12 +1,9 @@
 // What the service will ask of an adoption, asked before anybody signs or sends anything: the same gate (tuf/gate.ts), and
 // what it keeps of a batch. State: none.
-import { admit, GateError, type SignedFile } from '../tuf/gate.ts'
+import { admit, BATCH_BYTES_MAX, GateError, type SignedFile } from '../tuf/gate.ts'
 import type { NewKeys } from '../tuf/next-roots.ts'
 import type { Repository } from './adopt-source.ts'
 import { CommandError } from './terminal.ts'
-
-/** What the service keeps of batches that are not finished (durable-objects/batches.ts). */
-const BATCH_BYTES_MAX = 250_000_000
 
 /**
  * The whole repository as a batch.

@@ -4,11 +4,10 @@ import { createHash } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { type PageFile, parseProjectJson } from '../pypi/simple.ts'
 import { shardOf } from '../tuf/bins.ts'
-import { Client, initStore, type Store } from '../tuf/client.ts'
+import { initStore, type Store } from '../tuf/client.ts'
 import { digestHex } from '../tuf/digest.ts'
 import type { TargetFile } from '../tuf/metadata.ts'
 import { targetUrlName, targetUrlPath } from '../tuf/paths.ts'
-import { webTransport } from '../tuf/transport.ts'
 import type { TrustedSet } from '../tuf/trusted.ts'
 import { ApiError, apiUrl } from './api.ts'
 import { type Journal, readJournal } from './audit-journal.ts'
@@ -16,6 +15,7 @@ import { CALLER_HELP, CALLER_OPTIONS, parseUrl, tokenOf } from './caller.ts'
 import { inLanes } from './lanes.ts'
 import { note, say } from './terminal.ts'
 import { DEFAULT_ROOT, readRoot } from './trusted-root.ts'
+import { transportOf, verifyingClient } from './whole-index.ts'
 
 export const AUDIT_HELP = `tuf-edge audit [--url URL] [--root FILE] [--deep] [--json]
 
@@ -91,12 +91,7 @@ export async function audit(base: string, root: Uint8Array, options: AuditOption
   const get: Get = (path, method = 'GET') => fetch(apiUrl(base, path), { method, headers })
   const store = memoryStore()
   await initStore(store, root)
-  const client = new Client({
-    store,
-    transport: webTransport({ fetch: (url, init) => fetch(url, { ...init, headers }) }),
-    metadataUrl: apiUrl(base, '/tuf/').href,
-    targetsUrl: apiUrl(base, '/tuf/targets/').href,
-  })
+  const client = verifyingClient(base, store, transportOf(token))
   await client.refresh()
   const set = client.trusted!
   const report: Report = {

@@ -12,14 +12,13 @@ import { shown } from '../pypi/refusal.ts'
 import { PageError, type PageFile, type ProjectPage, parseProjectJson } from '../pypi/simple.ts'
 import { compareVersions, isPrerelease, parseVersion } from '../pypi/versions.ts'
 import { shardOf } from '../tuf/bins.ts'
-import { Client, initStore } from '../tuf/client.ts'
+import { type Client, initStore } from '../tuf/client.ts'
 import { DownloadError, TufError } from '../tuf/errors.ts'
-import { apiUrl } from './api.ts'
 import { nobodyThere, tokenOf } from './caller.ts'
 import { fileStore, writeWhole } from './file-store.ts'
 import { CommandError, note, say } from './terminal.ts'
 import { DEFAULT_ROOT, readRoot, refuseDevelopmentRoot } from './trusted-root.ts'
-import { transportOf } from './whole-index.ts'
+import { transportOf, verifyingClient } from './whole-index.ts'
 
 export const FETCH_HELP = `tuf-edge fetch NAME [--version V] [--index URL] [--root FILE] [--into DIR] [--state DIR] [--token-file FILE]
 
@@ -59,12 +58,7 @@ export const filePath = (project: string, filename: string): string =>
 
 /** A verifying client of the index at `base`. */
 export const clientOf = (base: string, folder: string, token?: string): Client =>
-  new Client({
-    store: fileStore(folder),
-    transport: transportOf(token),
-    metadataUrl: apiUrl(base, '/tuf/').href,
-    targetsUrl: apiUrl(base, '/tuf/targets/').href,
-  })
+  verifyingClient(base, fileStore(folder), transportOf(token))
 
 /**
  * A release of `project` (normalised), the newest if none is named.

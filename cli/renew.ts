@@ -2,19 +2,19 @@
 // the index serves now, verified from the root in the key folder on, with the next version and a later date: nobody who
 // sits between can slip anything into it. Nothing is kept here but the newest root; repeating it makes the next version.
 import { parseArgs } from 'node:util'
-import { Client, initStore, roleFile, type Store } from '../tuf/client.ts'
+import { initStore, roleFile, type Store } from '../tuf/client.ts'
 import { formatDate } from '../tuf/dates.ts'
 import type { JsonObject } from '../tuf/json.ts'
 import { parseRoot, parseTargets } from '../tuf/metadata.ts'
 import { signRole } from '../tuf/sign.ts'
-import { webTransport } from '../tuf/transport.ts'
-import { apiUrl, callApi } from './api.ts'
+import { callApi } from './api.ts'
 import { CALLER_HELP, CALLER_OPTIONS, DEFAULT_URL, mustHaveToken } from './caller.ts'
 import { OFFLINE_ROLES, type OfflineRole } from './ceremony.ts'
 import { pagePath } from './fetch.ts'
 import { askPassphrase, OFFLINE_LIFE_MS, parseIndexUrl } from './init.ts'
 import { KeyFolder, type OfflineKeys } from './offline-keys.ts'
 import { CommandError, say } from './terminal.ts'
+import { transportOf, verifyingClient } from './whole-index.ts'
 
 export const RENEW_HELP = `tuf-edge renew [ROLE …] [--keys DIR] [--passphrase-file FILE | --no-passphrase] [--url URL] [--token-file FILE] [--json]
 
@@ -107,14 +107,7 @@ async function presentFiles(url: string, token: string, folder: KeyFolder) {
     put: async (file, bytes) => void files.set(file, bytes),
   }
   await initStore(store, root)
-  const authorised = (input: string, init: object) =>
-    fetch(input, { ...init, headers: { Authorization: `Bearer ${token}` } })
-  const client = new Client({
-    store,
-    transport: webTransport({ fetch: authorised }),
-    metadataUrl: apiUrl(url, '/tuf/').href,
-    targetsUrl: apiUrl(url, '/tuf/targets/').href,
-  })
+  const client = verifyingClient(url, store, transportOf(token))
   // Any page's path leads through targets and bins.
   await client.targetInfo(pagePath('tuf-edge'))
   const file = (role: OfflineRole) => files.get(roleFile(role))!

@@ -8,10 +8,7 @@
 
 import type { Walked } from '../tuf/client-walk.ts'
 import { sha256Hex, sha256HexSync } from '../tuf/digest.ts'
-import { TufError } from '../tuf/errors.ts'
-import { BATCH_MAX, GateError, readRole, type SignedFile, type Voices } from '../tuf/gate.ts'
-import { LIMITS } from '../tuf/limits.ts'
-import { parseRoot } from '../tuf/root.ts'
+import { BATCH_BYTES_MAX, BATCH_MAX, GateError, readRole, readRoot, type SignedFile, type Voices } from '../tuf/gate.ts'
 import { ORPHAN_MS } from './freshness.ts'
 import { gateAnswer, mayHandOver } from './handed-over.ts'
 import {
@@ -38,8 +35,6 @@ import type { BatchAnswer, BatchRequest, HandedOver, PartAnswer, PartRequest } f
 const CHECKED_BYTES = 20_000_000
 /** One call: what a message between the scripts carries (32 MiB, platform limit), read in two seconds. */
 const PART_BYTES_MAX = 20_000_000
-/** Twice 10,000 roles of 100 targets (120 MB), beside a ledger of at most 10 GB. */
-const STAGED_BYTES_MAX = 250_000_000
 
 /** Who may leave parts here: of a repository that is not adopted yet, who proved the bootstrap secret. */
 type Bearer = string | { bootstrap: true }
@@ -67,11 +62,11 @@ export async function stagePart(ctx: Context, request: PartRequest, bearer: Bear
     const length = rows.reduce((sum, row) => sum + row.length, 0)
     if ((before?.files ?? 0) + rows.length > BATCH_MAX)
       return refused('invalid', 400, `size: A batch has at most ${BATCH_MAX} files.`)
-    if (stagedLength(sql) + length > STAGED_BYTES_MAX)
+    if (stagedLength(sql) + length > BATCH_BYTES_MAX)
       return refused(
         'conflict',
         409,
-        `size: Batches that are not finished have at most ${STAGED_BYTES_MAX} bytes together: finish or delete one, or wait a day.`,
+        `size: Batches that are not finished have at most ${BATCH_BYTES_MAX} bytes together: finish or delete one, or wait a day.`,
       )
     touchBatch(sql, batch, ctx.now())
     for (const [i, row] of rows.entries()) stageFile(sql, custody.macKey(), batch, row, files[i]!.bytes)
@@ -116,7 +111,7 @@ async function rowOf({ role, bytes }: SignedFile): Promise<StagedRow> {
     const { version, sha256, length, expiresMs, delegates } = await readRole({ role, bytes })
     return { role, version, sha256, length, expires: expiresMs, delegates: Number(delegates) }
   }
-  const { version, expiresMs } = readRoot(bytes)
+  const { version, expiresMs } = readRoot(bytes).signed
   const sha256 = await sha256Hex(bytes)
   return { role, version, sha256, length: bytes.length, expires: expiresMs, delegates: 0 }
 }
@@ -178,16 +173,5 @@ export function batchInParts(ctx: Context, batch: string): InParts | Refused {
       add: (child, delegator, length) => remember(`${delegator}>${child}`, ['walked'], length),
     },
     end: () => dropBatch(sql, batch),
-  }
-}
-
-function readRoot(bytes: Uint8Array): { version: number; expiresMs: number } {
-  if (bytes.length > LIMITS.rootBytes)
-    throw new GateError('size', `A root has ${bytes.length} bytes, and clients read at most ${LIMITS.rootBytes}.`)
-  try {
-    return parseRoot(bytes).signed
-  } catch (error) {
-    if (error instanceof TufError) throw new GateError('format', error.message)
-    throw error
   }
 }

@@ -163,7 +163,7 @@ export class Client {
   async #refreshTimestamp(set: TrustedSet): Promise<void> {
     const kept = await this.#offerKept('timestamp', (bytes) => set.updateTimestamp(bytes))
     const bytes = await this.#fetchMetadata(roleFile('timestamp'), this.#limits.timestampBytes)
-    // Nothing new, the usual case: the same bytes were verified a moment ago, and a signature costs 2 ms.
+    // Nothing new, the usual case: the same bytes were verified a moment ago.
     if (kept && timingSafeEqual(bytes, set.timestamp!.bytes)) return
     if (await set.updateTimestamp(bytes)) this.#put(roleFile('timestamp'), bytes)
   }

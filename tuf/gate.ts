@@ -123,6 +123,8 @@ export interface Admitted {
 
 /** Roles in one batch: 10,000 delegated roles and their delegators, the largest repository that is adopted in one go. */
 export const BATCH_MAX = 20_000
+/** Of them together: twice 10,000 roles of 100 targets (120 MB), beside a ledger of at most 10 GB. */
+export const BATCH_BYTES_MAX = 250_000_000
 /** Percent-encoded characters of a role's name, which becomes one segment of a URL and of a bucket key. */
 const NAME_CHARS_MAX = 200
 
@@ -149,10 +151,7 @@ async function newRoots(
 ): Promise<AdmittedRoot[]> {
   const given = batch
     .filter(({ role }) => role === 'root')
-    .map(({ bytes }) => {
-      mustFit('root', bytes, LIMITS.rootBytes)
-      return readable(() => parseRoot(bytes))
-    })
+    .map(({ bytes }) => readRoot(bytes))
     .sort((a, b) => a.signed.version - b.signed.version)
   const taken: AdmittedRoot[] = []
   let before = held
@@ -230,6 +229,12 @@ async function newRoles(
     taken.set(role, file)
   }
   return taken
+}
+
+/** What a root says by itself, whoever signed it. @throws {GateError} */
+export function readRoot(bytes: Uint8Array): Envelope<Root> {
+  mustFit('root', bytes, LIMITS.rootBytes)
+  return readable(() => parseRoot(bytes))
 }
 
 /**

@@ -1,16 +1,17 @@
 // Where the repositories of a deployment lie: `main` has the public URL space for itself, every other one the same names
 // below `/r/{repository}/`. State: none. Invariant: an address of one is never an address of another.
-import { baseOf, MAIN } from '../tuf/layout.ts'
+import { baseOf, MAIN, REPOSITORY_NAME } from '../tuf/layout.ts'
 import { rawPath } from './paths.ts'
 
-const BESIDE_MAIN = /^\/r\/([a-z][a-z0-9-]{0,39})(?=\/)/
+const BESIDE_MAIN = /^\/r\/([^/]*)\//
 /** Where PEP 807 has clients ask about the path of any upload URL: at the root of the host. */
 const DISCOVERY = '/.well-known/pytp'
 
 /** The repository that a request is about. `main` has one address, so that nothing is cached under two. */
 export function repositoryOf(request: Request): string {
   const path = rawPath(request)
-  return BESIDE_MAIN.exec(path === DISCOVERY ? discovered(request.url) : path)?.[1] ?? MAIN
+  const name = BESIDE_MAIN.exec(path === DISCOVERY ? discovered(request.url) : path)?.[1]
+  return name !== undefined && REPOSITORY_NAME.test(name) ? name : MAIN
 }
 
 /** The path that is asked about. Nobody has looked at the Host yet: what was sent may be no URL. */
