@@ -13,7 +13,7 @@ import { parseRoot } from '../../tuf/metadata.ts'
 import { type StaticServer, serveFolder } from '../interop/static-server.ts'
 import { delegationsTo, newSigner, Repository, utf8 } from '../unit/tuf/repository.ts'
 import { WarmClient } from './client.ts'
-import { freePort, temporaryFolder } from './process.ts'
+import { freePort, outcomeOf, temporaryFolder } from './process.ts'
 
 const PASSPHRASE = 'four random words here'
 const folder = temporaryFolder()
@@ -75,11 +75,7 @@ async function run(words: string[], env: NodeJS.ProcessEnv = { TUF_EDGE_BOOTSTRA
     env: { ...rest, NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let [said, told] = ['', '']
-  child.stdout.on('data', (chunk) => (said += chunk))
-  child.stderr.on('data', (chunk) => (told += chunk))
-  const code = await new Promise<number | null>((done) => child.on('close', done))
-  return { code, said, told }
+  return outcomeOf(child)
 }
 const root1 = () => join(place, 'tuf', '1.root.json')
 const begin = (source = `${server.url}tuf/`, more: string[] = []) =>

@@ -14,6 +14,7 @@ import { Service } from '../interop/service.ts'
 import { type StaticServer, serveFolder } from '../interop/static-server.ts'
 import { delegationsTo, newSigner, Repository, utf8 } from '../unit/tuf/repository.ts'
 import { WarmClient } from './client.ts'
+import { outcomeOf } from './process.ts'
 
 const HOUR = 3_600_000
 const NAME = 'theirs'
@@ -94,11 +95,7 @@ async function run(words: string[], env: NodeJS.ProcessEnv) {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   gateway.victim = child
-  let [said, told] = ['', '']
-  child.stdout.on('data', (chunk) => (said += chunk))
-  child.stderr.on('data', (chunk) => (told += chunk))
-  const code = await new Promise<number | null>((done) => child.on('close', done))
-  return { code, said, told }
+  return outcomeOf(child)
 }
 
 async function done(words: string[], env: NodeJS.ProcessEnv): Promise<string> {

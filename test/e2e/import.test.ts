@@ -2,7 +2,6 @@
 // server with pages as devpi and PyPI write them; the 3,000 files that are killed in the middle are in test/import.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -11,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callApi } from '../../cli/api.ts'
 import type { ImportReport } from '../../cli/import.ts'
 import { buildWheel } from '../../cli/wheel.ts'
-import { freePort, type Process, startProcess, temporaryFolder } from './process.ts'
+import { freePort, outcomeOf, type Process, startProcess, temporaryFolder } from './process.ts'
 
 const JSON_TYPE = 'application/vnd.pypi.simple.v1+json'
 const LOGIN = 'reader:secret of the source'
@@ -86,11 +85,7 @@ const tokens = () => JSON.parse(readFileSync(join(state, 'tokens.json'), 'utf8')
 async function run(words: string[], env: NodeJS.ProcessEnv = {}) {
   const all = { ...process.env, TUF_EDGE_TOKEN: tokens().admin, TUF_EDGE_SOURCE_AUTH: LOGIN, ...env }
   const child = spawn(process.execPath, ['cli/main.ts', 'import', ...words, '--url', service.url], { env: all })
-  let [said, told] = ['', '']
-  child.stdout.on('data', (chunk) => (said += chunk))
-  child.stderr.on('data', (chunk) => (told += chunk))
-  const [code] = (await once(child, 'close')) as [number]
-  return { code, said, told }
+  return outcomeOf(child)
 }
 
 const page = async (project: string) => {

@@ -21,6 +21,15 @@ export function temporaryFolder(): { path: string; remove(): void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
+/** What a command printed to standard output and error, and its exit code (null: a signal), once it is over. */
+export async function outcomeOf(child: ChildProcess): Promise<{ code: number | null; said: string; told: string }> {
+  let [said, told] = ['', '']
+  child.stdout!.on('data', (chunk) => (said += chunk))
+  child.stderr!.on('data', (chunk) => (told += chunk))
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, said, told }
+}
+
 export interface Process {
   url: string
   output(): string

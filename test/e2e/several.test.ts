@@ -9,7 +9,7 @@ import { type Runtime, startRuntime } from '../../cli/runtime.ts'
 import { buildWheel } from '../../cli/wheel.ts'
 import { shardOf } from '../../tuf/bins.ts'
 import { WarmClient } from './client.ts'
-import { freePort, temporaryFolder } from './process.ts'
+import { freePort, outcomeOf, temporaryFolder } from './process.ts'
 
 const BOOTSTRAP = 'b'.repeat(43)
 
@@ -35,11 +35,7 @@ async function run(words: string[], token = '') {
     env: { ...process.env, NO_COLOR: '1', TUF_EDGE_TOKEN: token, TUF_EDGE_BOOTSTRAP_SECRET: BOOTSTRAP },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let [said, told] = ['', '']
-  child.stdout.on('data', (chunk) => (said += chunk))
-  child.stderr.on('data', (chunk) => (told += chunk))
-  const code = await new Promise<number | null>((done) => child.on('close', done))
-  return { code, said, told }
+  return outcomeOf(child)
 }
 
 async function does(words: string[], token?: string): Promise<string> {

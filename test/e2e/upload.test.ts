@@ -1,13 +1,12 @@
 // `tuf-edge upload`, against a running index: what is sent, what is refused before anything is sent, and what is said.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildWheel } from '../../cli/wheel.ts'
 import { makeSdist } from '../workerd/distributions.ts'
-import { freePort, type Process, startProcess, temporaryFolder } from './process.ts'
+import { freePort, outcomeOf, type Process, startProcess, temporaryFolder } from './process.ts'
 
 let service: Process
 const folder = temporaryFolder()
@@ -33,11 +32,7 @@ async function run(words: string[], env: NodeJS.ProcessEnv = { TUF_EDGE_TOKEN: t
   const child = spawn(process.execPath, ['cli/main.ts', 'upload', ...words, '--url', service.url], {
     env: { ...process.env, TUF_EDGE_TOKEN: '', ...env },
   })
-  let [said, told] = ['', '']
-  child.stdout.on('data', (chunk) => (said += chunk))
-  child.stderr.on('data', (chunk) => (told += chunk))
-  const [code] = (await once(child, 'close')) as [number]
-  return { code, said, told }
+  return outcomeOf(child)
 }
 
 async function page(project: string): Promise<{ filename: string; hashes: { sha256: string } }[]> {

@@ -1,13 +1,12 @@
 // The operators' API through the whole face, from the first ceremony to a yank. One repository for the file; the tests
 // build on each other in order.
 import { beforeAll, describe, expect, test } from 'vitest'
-import { holdCeremony, makeOfflineKey, type OnlineKeys } from '../../cli/ceremony.ts'
+import type { OnlineKeys } from '../../cli/ceremony.ts'
 import { AUTH, call, expectProblem, inAnHour } from './calls.ts'
+import { ceremonyBody } from './ceremony-body.ts'
 import { fieldsOf, formOf, makeWheel } from './distributions.ts'
 import { BOOTSTRAP, STANDARD } from './repository.ts'
 import { page, post, world } from './upload-harness.ts'
-
-const toBase64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes))
 
 describe('the ceremony', () => {
   test('wants the bootstrap secret', async () => {
@@ -24,20 +23,7 @@ describe('the ceremony', () => {
     expect([asked.status, asked.headers.get('content-type')]).toEqual([200, 'application/json'])
     const online = await asked.json<OnlineKeys>()
     expect(Object.keys(online)).toEqual(['repositoryId', 'keys'])
-    const [root, targets, bins] = [await makeOfflineKey(), await makeOfflineKey(), await makeOfflineKey()]
-    const signed = await holdCeremony({
-      online,
-      offline: { root: [root], targets: [targets], bins: [bins] },
-      thresholds: { root: 1, targets: 1, bins: 1 },
-      expiresMs: Date.now() + 30 * 86_400_000,
-      development: true,
-    })
-    const body = {
-      roots: [toBase64(signed.root)],
-      targets: toBase64(signed.targets),
-      bins: toBase64(signed.bins),
-      freshness: STANDARD,
-    }
+    const body = await ceremonyBody(online)
     const send = (changed: object) =>
       call('POST', '/api/ceremony/metadata', { token: BOOTSTRAP, body: { ...body, ...changed } })
     await expectProblem(await send({ bins: 'not base64!' }), 400, /^bins must be in base64/)

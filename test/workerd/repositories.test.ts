@@ -1,14 +1,15 @@
 // Several repositories behind one host: what is done to one is done to no other, and what one gives out is good at no other.
 import { describe, expect, test, vi } from 'vitest'
-import { holdCeremony, makeOfflineKey, type OnlineKeys } from '../../cli/ceremony.ts'
+import type { OnlineKeys } from '../../cli/ceremony.ts'
 import { shardOf } from '../../tuf/bins.ts'
 import { Client, initStore } from '../../tuf/client.ts'
 import { SignatureError } from '../../tuf/errors.ts'
 import { webTransport } from '../../tuf/transport.ts'
+import { ceremonyBody } from './ceremony-body.ts'
 import { BOUNDARY, type Distribution, descriptionOf, makeSdist, makeWheel } from './distributions.ts'
 import { githubClaims, JwtIssuer } from './jwt-issuer.ts'
 import { memoryStore } from './reading.ts'
-import { BOOTSTRAP, STANDARD, type TestRepository } from './repository.ts'
+import { BOOTSTRAP, type TestRepository } from './repository.ts'
 import {
   adopted,
   adopter,
@@ -25,7 +26,6 @@ import {
 } from './several.ts'
 import { fetchFace } from './upload-harness.ts'
 
-const toBase64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes))
 const JSON_PAGE = { accept: 'application/vnd.pypi.simple.v1+json' }
 
 withSeveral()
@@ -49,20 +49,7 @@ const targetAt = ({ base }: Index, { project, filename, sha256 }: Distribution):
 describe('what a repository is', () => {
   test('its first keys settle: an index', async () => {
     const online = await (await send('/r/nightly/api/ceremony/keys', 'POST', BOOTSTRAP)).json<OnlineKeys>()
-    const [root, targets, bins] = [await makeOfflineKey(), await makeOfflineKey(), await makeOfflineKey()]
-    const signed = await holdCeremony({
-      online,
-      offline: { root: [root], targets: [targets], bins: [bins] },
-      thresholds: { root: 1, targets: 1, bins: 1 },
-      expiresMs: Date.now() + 30 * 86_400_000,
-      development: true,
-    })
-    const body = {
-      roots: [toBase64(signed.root)],
-      targets: toBase64(signed.targets),
-      bins: toBase64(signed.bins),
-      freshness: STANDARD,
-    }
+    const body = await ceremonyBody(online)
     // Until somebody signs, it is nowhere: nothing is read and nothing uploaded.
     expect(await statusOf(fetchFace('/r/nightly/simple/'))).toBe(503)
     const other = await send('/r/nightly/api/ceremony/keys', 'POST', BOOTSTRAP, { adopted: true })
